@@ -127,14 +127,14 @@ struct x86_env {
 };
 
 /*
- * Software TLB. An access of `size` bytes at linear address `lin` hits if
- * (lin ^ cpu->tlb_key) - entry.tag_{read,write,fetch} <= 4096 - size, unsigned: one compare
- * checks page, key and page crossing. The key flips the non-canonical top bits,
- * so that a new key empties the TLB in O(1) (x86/tlb.c).
+ * Software TLB, direct-mapped. An access of `size` bytes at linear address `lin`
+ * hits if lin - entry.tag_{read,write} <= 4096 - size, unsigned: one compare
+ * checks the page and that the access stays inside it. An empty slot holds a tag
+ * that belongs to another slot (x86_tlb_flush: 0, and 0x1000 in slot 0), which no
+ * address that selects the slot can match, canonical or not.
  */
 #define X86_TLB_BITS 10
 #define X86_TLB_SIZE (1U << X86_TLB_BITS)
-#define X86_TLB_NONE (~0ULL << 12 ^ (1ULL << 62)) /* a tag that no address matches */
 
 struct x86_tlb_entry {
     uint64_t tag_read;
@@ -186,7 +186,6 @@ struct x86_cpu {
     uint8_t mmu_index;  /* enum x86_mmu_index for ordinary data accesses */
     bool flat;          /* ES, CS, SS, DS have base 0 and no limit that can be hit */
     struct x86_tlb_entry *tlb_now; /* tlb->entry[mmu_index] */
-    uint64_t tlb_key;
     struct x86_tlb *tlb; /* owned; made by x86_cpu_init() callers */
 
     uint32_t request; /* atomic, X86_REQ_… */

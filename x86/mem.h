@@ -66,7 +66,7 @@ static inline bool x86_load(struct x86_cpu *cpu, uint64_t lin, unsigned size, ui
     const struct x86_tlb_entry *e = x86_tlb_slot(cpu, lin);
     const void *p = (const void *)(uintptr_t)(lin + e->addend);
 
-    if (unlikely((lin ^ cpu->tlb_key) - e->tag_read > 4096 - size))
+    if (unlikely(lin - e->tag_read > 4096 - size))
         return x86_load_slow(cpu, lin, size, cpu->mmu_index, value);
     switch (size) {
     case 1:
@@ -89,7 +89,7 @@ static inline bool x86_store(struct x86_cpu *cpu, uint64_t lin, unsigned size, u
     const struct x86_tlb_entry *e = x86_tlb_slot(cpu, lin);
     void *p = (void *)(uintptr_t)(lin + e->addend);
 
-    if (unlikely((lin ^ cpu->tlb_key) - e->tag_write > 4096 - size))
+    if (unlikely(lin - e->tag_write > 4096 - size))
         return x86_store_slow(cpu, lin, size, cpu->mmu_index, value);
     switch (size) {
     case 1:
