@@ -118,8 +118,6 @@ def parse_vex(row, word):
         row.fix('l', int(length == '256'))
     elif length not in ('any', 'lig'):
         raise TableError('VEX.L: ' + length)
-    if length == 'lig':
-        row.flags.append('LIG')
     row.fix('pp', PP[pp])
     if w in ('w0', 'w1'):
         row.fix('w', int(w[1]))
@@ -239,9 +237,7 @@ def vex_form(row, spec, length, feature):
         form.fix(field, value, mask)
     if spec.endswith('w1'):
         form.fix('w', 1)
-    if 's' in spec:
-        form.flags.append('LIG')
-    elif length is not None:
+    if length is not None:
         form.fix('l', length)
     operands = list(row.operands)
     if 'h' in spec or 'u' in spec:

@@ -70,7 +70,6 @@ struct insn_template {
 #define INSN_NOMOD BIT(3)        /* ModRM.mod is not looked at: rm is a register */
 #define INSN_VVVV BIT(4)         /* VEX.vvvv is an operand */
 #define INSN_VSIB BIT(5)
-#define INSN_LIG BIT(6)          /* scalar: VEX.L may be anything, the registers are XMM */
 #define INSN_MANDATORY_66 BIT(7) /* the 66 is part of the opcode, not of the operand size */
 
 struct insn_desc {
