@@ -84,15 +84,9 @@ struct x86_operand {
     uint8_t kind;      /* enum x86_operand_kind */
     uint8_t reg_class; /* enum x86_reg_class */
     uint8_t reg;
-<<<<<<< HEAD
-    uint8_t access; /* enum x86_access */
+    uint8_t access; /* enum x86_access; 0: only the address is used (LEA, INVLPG, hints) */
     uint16_t size;  /* bytes; for MEM the size of the access, 0 where it has no fixed one (LEA, FXSAVE …) */
     bool implicit;  /* not in the encoding: DIV's rAX, MOVS's memory … */
-=======
-    uint8_t access;    /* enum x86_access; 0: only the address is used (LEA, INVLPG, hints) */
-    uint16_t size;     /* bytes; for MEM the size of the access, 0 where it has no fixed one (LEA, FXSAVE …) */
-    bool implicit;     /* not in the encoding: DIV's rAX, MOVS's memory … */
->>>>>>> decoder
     int64_t imm;
 };
 
@@ -149,7 +143,6 @@ struct x86_insn {
 /* Properties of a table row. */
 #define X86_ROW_LOCKABLE   BIT(0) /* LOCK is allowed with a memory destination, else #UD */
 #define X86_ROW_PRIVILEGED BIT(1) /* CPL 0 only, else #GP(0) */
-<<<<<<< HEAD
 #define X86_ROW_BRANCH     BIT(2) /* may change RIP */
 #define X86_ROW_FP_EXC     BIT(3) /* reads MXCSR and may raise #XM */
 #define X86_ROW_ALIGNED    BIT(4) /* legacy-SSE memory operand must be aligned to its size, else #GP(0) */
@@ -158,17 +151,8 @@ struct x86_insn {
 #define X86_ROW_SERIALIZE  BIT(7)
 #define X86_ROW_STRING     BIT(8)
 #define X86_ROW_IO         BIT(9) /* checks IOPL and the TSS I/O bitmap */
-=======
-#define X86_ROW_BRANCH BIT(2)     /* may change RIP */
-#define X86_ROW_FP_EXC BIT(3)     /* reads MXCSR and may raise #XM */
-#define X86_ROW_ALIGNED BIT(4)    /* legacy-SSE memory operand must be aligned to its size, else #GP(0) */
-#define X86_ROW_VECTOR BIT(5)     /* SSE/AVX state (CR4.OSFXSR, CR0.EM/TS rules) */
-#define X86_ROW_X87 BIT(6)        /* x87/MMX state (CR0.EM/TS/MP rules) */
-#define X86_ROW_SERIALIZE BIT(7)
-#define X86_ROW_STRING BIT(8)
-#define X86_ROW_IO BIT(9)         /* checks IOPL and the TSS I/O bitmap */
-#define X86_ROW_FLAGS_MAYBE BIT(10) /* may leave all flags as they were: a shift by 0, REP CMPS with rCX 0 */
->>>>>>> decoder
+/* May leave all flags as they were: a shift by 0, REP CMPS with rCX 0. */
+#define X86_ROW_FLAGS_MAYBE BIT(10)
 
 struct x86_row {
     const char *name; /* lower-case mnemonic, for people */
