@@ -14,12 +14,12 @@
 
 #define COPY_SIZE 40 /* 15 prefixes, then VEX, opcode, ModRM, SIB, displacement, two immediates */
 
-#define REX_W 8
-#define REX_R 4
-#define REX_X 2
-#define REX_B 1
+#define REX_W     8
+#define REX_R     4
+#define REX_X     2
+#define REX_B     1
 
-#define MAP_VEX 4 /* added to the map's number */
+#define MAP_VEX   4 /* added to the map's number */
 
 struct decoder {
     uint8_t copy[COPY_SIZE];
@@ -33,8 +33,8 @@ struct decoder {
     unsigned l;
     unsigned reg; /* ModRM fields, extended by rex */
     unsigned rm;
-    uint8_t segment; /* override, X86_SEG_COUNT if none */
-    bool is_register; /* ModRM.rm is one */
+    uint8_t segment;   /* override, X86_SEG_COUNT if none */
+    bool is_register;  /* ModRM.rm is one */
     uint8_t select[5]; /* for struct insn_size, by enum size_selector */
     unsigned immediates;
 };
@@ -51,12 +51,18 @@ enum prefix {
 };
 
 static const uint8_t prefix_of[256] = {
-    [0x26] = PREFIX_SEGMENT + X86_ES, [0x2e] = PREFIX_SEGMENT + X86_CS,
-    [0x36] = PREFIX_SEGMENT + X86_SS, [0x3e] = PREFIX_SEGMENT + X86_DS,
-    [0x40 ... 0x4f] = PREFIX_REX,     [0x64] = PREFIX_SEGMENT + X86_FS,
-    [0x65] = PREFIX_SEGMENT + X86_GS, [0x66] = PREFIX_OPSIZE,
-    [0x67] = PREFIX_ADDRSIZE,         [0xf0] = PREFIX_LOCK,
-    [0xf2] = PREFIX_REPNE,            [0xf3] = PREFIX_REP,
+    [0x26] = PREFIX_SEGMENT + X86_ES,
+    [0x2e] = PREFIX_SEGMENT + X86_CS,
+    [0x36] = PREFIX_SEGMENT + X86_SS,
+    [0x3e] = PREFIX_SEGMENT + X86_DS,
+    [0x40 ... 0x4f] = PREFIX_REX,
+    [0x64] = PREFIX_SEGMENT + X86_FS,
+    [0x65] = PREFIX_SEGMENT + X86_GS,
+    [0x66] = PREFIX_OPSIZE,
+    [0x67] = PREFIX_ADDRSIZE,
+    [0xf0] = PREFIX_LOCK,
+    [0xf2] = PREFIX_REPNE,
+    [0xf3] = PREFIX_REP,
 };
 
 static uint8_t next_byte(struct decoder *d)
@@ -222,8 +228,8 @@ static void take_memory_16(struct decoder *d)
     static const struct {
         uint8_t base, index, seg;
     } forms[8] = {
-        {X86_RBX, X86_RSI, X86_DS}, {X86_RBX, X86_RDI, X86_DS},    {X86_RBP, X86_RSI, X86_SS},
-        {X86_RBP, X86_RDI, X86_SS}, {X86_RSI, X86_NO_REG, X86_DS}, {X86_RDI, X86_NO_REG, X86_DS},
+        {X86_RBX, X86_RSI, X86_DS},    {X86_RBX, X86_RDI, X86_DS},    {X86_RBP, X86_RSI, X86_SS},
+        {X86_RBP, X86_RDI, X86_SS},    {X86_RSI, X86_NO_REG, X86_DS}, {X86_RDI, X86_NO_REG, X86_DS},
         {X86_RBP, X86_NO_REG, X86_SS}, {X86_RBX, X86_NO_REG, X86_DS},
     };
     struct x86_mem *mem = &d->out->mem;

@@ -1,0 +1,58 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * A way to run vCPUs. Engines execute guest code and call the core for all that
+ * lies outside of the processor: core/memory.h for RAM, bus_read()/bus_write() by
+ * way of vcpu_pio_*() and vcpu_mmio_*() for devices, core/irq.h for interrupts.
+ * No type of an engine's host interface (KVM, VMCB, VMCS) appears outside of it.
+ */
+#ifndef CORE_ENGINE_H
+#define CORE_ENGINE_H
+
+#include "base/error.h"
+
+struct vm;
+struct vcpu;
+
+enum vm_exit {
+    VM_EXIT_REQUEST,  /* cpu.request wants the caller's attention (EXIT, INIT, SIPI …) */
+    VM_EXIT_HALT,     /* cpu.s.activity is not RUN: wait for something */
+    VM_EXIT_SHUTDOWN, /* triple fault */
+    VM_EXIT_ERROR,    /* the engine cannot go on; it has logged why */
+};
+
+struct engine_ops {
+    const char *name; /* as in --engine */
+    bool own_lapic;   /* the engine has the local APICs; dev/irq/lapic is not made */
+    bool own_tsc;     /* the guest's TSC is the host's */
+
+    /* Can it run here? 0, or a negative errno with the reason and the mend in err. */
+    int (*probe)(struct error *err);
+    int (*vm_init)(struct vm *vm, struct error *err);
+    void (*vm_finish)(struct vm *vm);
+    int (*vcpu_init)(struct vcpu *vcpu, struct error *err);
+    void (*vcpu_finish)(struct vcpu *vcpu);
+
+    /* Runs guest code on the calling thread, without the VM lock, until there is a reason not to. */
+    enum vm_exit (*vcpu_run)(struct vcpu *vcpu);
+    /* Makes a vcpu_run() in another thread poll cpu.request soon. NULL: it polls by itself. */
+    void (*vcpu_kick)(struct vcpu *vcpu);
+    /* Engine → vcpu.cpu.s and back; the vCPU is not running. NULL: it lives there. */
+    int (*state_get)(struct vcpu *vcpu);
+    int (*state_put)(struct vcpu *vcpu);
+
+    /* A device stored to guest RAM. NULL: nobody cares. Any thread. */
+    void (*memory_written)(struct vm *vm, uint64_t gpa, uint64_t len);
+    /* What lies behind a RAM page for cpu.env->page: may it be written without telling? NULL: yes. */
+    bool (*page_write_fast)(struct vm *vm, uint64_t gpa);
+    /* own_lapic: delivers an MSI. Lock held. */
+    void (*msi)(struct vm *vm, uint64_t address, uint32_t data);
+    /* own_lapic: the 8259's INTR pin, for the bootstrap processor. Lock held. */
+    void (*extint)(struct vm *vm, bool level);
+    /* own_lapic: the interrupt lines that the IO-APIC routes with level trigger, for EOI exits. Lock held. */
+    void (*ioapic_changed)(struct vm *vm);
+    /* Writes of `value` (any, if !match) of `size` bytes at address become a signal of the descriptor instead
+     * of an exit. NULL or -ENOSYS: not available. */
+    int (*ioeventfd)(struct vm *vm, bool mmio, uint64_t address, unsigned size, int fd, bool add);
+};
+
+#endif

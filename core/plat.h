@@ -1,0 +1,65 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * What the machine model needs from what runs it: Linux (vmm/), the bare machine
+ * (hv/), or a unit test with a fake clock. One struct plat serves one VM.
+ */
+#ifndef CORE_PLAT_H
+#define CORE_PLAT_H
+
+#include "base/base.h"
+
+struct plat;
+struct vcpu;
+
+enum log_level { LOG_ERROR, LOG_WARN, LOG_INFO, LOG_DEBUG };
+
+/* A piece of work for the VM's I/O thread. The owner keeps it alive until run or cancelled. */
+struct plat_work {
+    void (*fn)(void *opaque);
+    void *opaque;
+    struct plat_work *next; /* the platform's */
+    bool queued;            /* the platform's */
+};
+
+struct plat_lock {
+    uint64_t opaque[8];
+};
+
+struct plat_ops {
+    /* Zeroed memory, aligned to 64 bytes (to 4096 from that size on); NULL: none left. free(NULL) is
+     * harmless. */
+    void *(*alloc)(struct plat *plat, size_t size);
+    void (*free)(struct plat *plat, void *p);
+
+    void (*lock_init)(struct plat *plat, struct plat_lock *lock);
+    void (*lock)(struct plat *plat, struct plat_lock *lock);
+    void (*unlock)(struct plat *plat, struct plat_lock *lock);
+
+    uint64_t (*now)(struct plat *plat);      /* monotonic nanoseconds */
+    uint64_t (*realtime)(struct plat *plat); /* nanoseconds since 1970, UTC */
+    void (*random)(struct plat *plat, void *buf, size_t len);
+
+    /*
+     * Asks for clock_run() on the I/O thread at this time of now() (replaces an
+     * earlier request; ~0: none). Any thread, VM lock held.
+     */
+    void (*timer_set)(struct plat *plat, uint64_t deadline);
+    /* Runs w on the I/O thread, with the VM lock held, soon. Queuing twice before it runs is once. Any
+     * thread. */
+    void (*defer)(struct plat *plat, struct plat_work *w);
+
+    /* Sleeps until vcpu_wake() or `request` is not 0; only the vCPU's own thread. Wakes may be spurious. */
+    void (*vcpu_wait)(struct plat *plat, struct vcpu *vcpu);
+    void (*vcpu_wake)(struct plat *plat, struct vcpu *vcpu);
+
+    /* Gives the processor away for about 100 microseconds; no lock held. */
+    void (*relax)(struct plat *plat);
+
+    void (*log)(struct plat *plat, enum log_level level, const char *text);
+};
+
+struct plat {
+    const struct plat_ops *ops;
+};
+
+#endif
