@@ -151,7 +151,6 @@ static bool take_vex(struct decoder *d, unsigned first)
 static bool take_opcode(struct decoder *d)
 {
     unsigned byte = next_byte(d);
-    bool ok = true;
     if (byte == 0x0f) {
         byte = next_byte(d);
         d->out->map = 1;
@@ -160,11 +159,12 @@ static bool take_opcode(struct decoder *d)
             byte = next_byte(d);
         }
     } else if ((byte & 0xfe) == 0xc4 && (d->mode == X86_MODE_64 || d->copy[d->at] >= 0xc0)) {
-        ok = take_vex(d, byte);
+        if (!take_vex(d, byte))
+            return false;
         byte = next_byte(d);
     }
     d->out->opcode = (uint8_t)byte;
-    return ok;
+    return true;
 }
 
 /* The row of this opcode, -1 if there is none. Reads ModRM if the opcode has it. */
@@ -364,7 +364,7 @@ static void take_operand(struct decoder *d, const struct insn_template *template
             return set_memory(op, size_of(d, template->mem_size), X86_NO_REG);
         return set_register(d, op, d->rm | (d->rex & REX_B) << 3);
     case OPERAND_VVVV:
-        return set_register(d, op, d->vvvv);
+        return set_register(d, op, d->vvvv & (d->mode == X86_MODE_64 ? 15U : 7U));
     case OPERAND_OPCODE:
         return set_register(d, op, (d->out->opcode & 7U) | (d->rex & REX_B) << 3);
     case OPERAND_FIXED:

@@ -168,10 +168,21 @@ static bool is_same_immediate(const struct pair *p, const struct x86_operand *op
     return !(((uint64_t)op->imm ^ theirs->imm.value.u) & mask);
 }
 
-static unsigned access_of(const ZydisDecodedOperand *theirs)
+/*
+ * Ours says that a register is read if any of its old value stays: where the
+ * write may not happen, or is of a part (theirs gives that part's size).
+ */
+static bool is_same_access(const struct x86_operand *op, const ZydisDecodedOperand *theirs)
 {
-    return (theirs->actions & ZYDIS_OPERAND_ACTION_MASK_READ ? X86_READ : 0U) |
-           (theirs->actions & ZYDIS_OPERAND_ACTION_MASK_WRITE ? X86_WRITE : 0U);
+    unsigned actions = theirs->actions;
+    unsigned access = (actions & ZYDIS_OPERAND_ACTION_MASK_READ ? X86_READ : 0U) |
+                      (actions & ZYDIS_OPERAND_ACTION_MASK_WRITE ? X86_WRITE : 0U);
+    if (op->access == 0 && op->kind == X86_OP_MEM)
+        return true; /* only the address: theirs calls that a read */
+    bool partly = op->kind == X86_OP_REG && op->reg_class == X86_RC_VEC && theirs->size / 8 < op->size;
+    if (actions & ZYDIS_OPERAND_ACTION_CONDWRITE || (partly && access == X86_WRITE))
+        return (access | X86_READ) == op->access || access == op->access;
+    return access == op->access;
 }
 
 static enum difference compare_operand(const struct pair *p, const struct x86_operand *op,
@@ -192,7 +203,7 @@ static enum difference compare_operand(const struct pair *p, const struct x86_op
         return OPERAND_SIZE;
     if (op->kind >= X86_OP_IMM && !is_same_immediate(p, op, theirs))
         return OPERAND_IMMEDIATE;
-    if (op->kind <= X86_OP_MEM && op->access != access_of(theirs))
+    if (op->kind <= X86_OP_MEM && !is_same_access(op, theirs))
         return OPERAND_ACCESS;
     return SAME;
 }
@@ -213,13 +224,27 @@ static enum difference compare_operands(struct pair *p)
     return SAME;
 }
 
+/*
+ * The table does not list what goes without saying: the stack's pointer and
+ * frame, a string instruction's pointers and count, all registers of PUSHA, what
+ * the x87 finds below its top.
+ */
+static bool is_understood(const struct pair *p, ZydisRegister reg)
+{
+    unsigned id = ZydisRegisterGetId(reg);
+    if (p->ours.id == X86_PUSHA || p->ours.id == X86_POPA || id == X86_RSP || id == X86_RBP)
+        return true;
+    bool string = x86_insn_row(p->ours.row)->properties & X86_ROW_STRING;
+    return string && (id == X86_RSI || id == X86_RDI || id == X86_RCX);
+}
+
 /* The general registers and memory that an instruction touches without encoding them. */
 static enum difference compare_hidden(struct pair *p)
 {
     unsigned seen = 0;
     for (unsigned i = 0; i < p->ours.operand_count; i++) {
         const struct x86_operand *op = &p->ours.op[i];
-        if (!op->implicit || op->kind == X86_OP_MEM)
+        if (!op->implicit || op->kind == X86_OP_MEM || op->reg_class == X86_RC_ST)
             continue;
         p->operand = i;
         unsigned k = p->theirs.operand_count_visible;
@@ -229,16 +254,17 @@ static enum difference compare_hidden(struct pair *p)
         if (k == p->theirs.operand_count)
             return HIDDEN_REGISTER;
         seen |= BIT(k);
-        if (op->access != access_of(&p->operands[k]))
+        if (!is_same_access(op, &p->operands[k]))
             return OPERAND_ACCESS;
     }
     for (unsigned k = p->theirs.operand_count_visible; k < p->theirs.operand_count; k++) {
         const ZydisDecodedOperand *op = &p->operands[k];
         ZydisRegisterClass rclass = op->type == ZYDIS_OPERAND_TYPE_REGISTER
                                         ? ZydisRegisterGetClass(op->reg.value) : ZYDIS_REGCLASS_INVALID;
-        bool counts = rclass >= ZYDIS_REGCLASS_GPR8 && rclass <= ZYDIS_REGCLASS_YMM;
+        bool counts = rclass >= ZYDIS_REGCLASS_GPR8 && rclass <= ZYDIS_REGCLASS_YMM &&
+                      rclass != ZYDIS_REGCLASS_X87;
         p->operand = k;
-        if (counts && !(seen & BIT(k)))
+        if (counts && !(seen & BIT(k)) && !is_understood(p, op->reg.value))
             return HIDDEN_REGISTER;
     }
     return SAME;
