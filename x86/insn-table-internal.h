@@ -12,14 +12,18 @@
  * A key packs everything of an encoding that chooses between the rows that
  * share an opcode. A row matches if (key & mask) == value; the first one wins.
  */
-#define KEY_MODE_SHIFT 0      /* enum x86_mode, two bits */
-#define KEY_PP_SHIFT   2      /* enum insn_pp, two bits */
-#define KEY_MOD3       BIT(4) /* ModRM.mod is 3 */
-#define KEY_REG_SHIFT  5      /* ModRM.reg without REX.R */
-#define KEY_RM_SHIFT   8      /* ModRM.rm without REX.B */
-#define KEY_W          BIT(11)
-#define KEY_L          BIT(12)
-#define KEY_B          BIT(13)
+#define KEY_MODE_SHIFT 0 /* enum x86_mode, two bits */
+#define KEY_PP_SHIFT   2 /* enum insn_pp, two bits */
+#define KEY_MOD3_SHIFT 4 /* ModRM.mod is 3 */
+#define KEY_REG_SHIFT  5 /* ModRM.reg without REX.R */
+#define KEY_RM_SHIFT   8 /* ModRM.rm without REX.B */
+#define KEY_W_SHIFT    11
+#define KEY_L_SHIFT    12
+#define KEY_B_SHIFT    13 /* REX.B */
+#define KEY_MOD3       BIT(KEY_MOD3_SHIFT)
+#define KEY_W          BIT(KEY_W_SHIFT)
+#define KEY_L          BIT(KEY_L_SHIFT)
+#define KEY_B          BIT(KEY_B_SHIFT)
 
 /* The mandatory prefix. F2 and F3 hide a 66, and the last of those two counts. */
 enum insn_pp { PP_NONE, PP_66, PP_F3, PP_F2 };

@@ -10,33 +10,81 @@
 static const struct {
     const char *theirs, *ours;
 } aliases[] = {
-    {"cbw", "cbw"},         {"cwde", "cbw"},       {"cdqe", "cbw"},         {"cwd", "cwd"},
-    {"cdq", "cwd"},         {"cqo", "cwd"},        {"movsb", "movs"},       {"movsw", "movs"},
-    {"movsq", "movs"},      {"cmpsb", "cmps"},     {"cmpsw", "cmps"},       {"cmpsq", "cmps"},
-    {"stosb", "stos"},      {"stosw", "stos"},     {"stosd", "stos"},       {"stosq", "stos"},
-    {"lodsb", "lods"},      {"lodsw", "lods"},     {"lodsd", "lods"},       {"lodsq", "lods"},
-    {"scasb", "scas"},      {"scasw", "scas"},     {"scasd", "scas"},       {"scasq", "scas"},
-    {"insb", "ins"},        {"insw", "ins"},       {"insd", "ins"},         {"outsb", "outs"},
-    {"outsw", "outs"},      {"outsd", "outs"},     {"pusha", "pusha"},      {"pushad", "pusha"},
-    {"popa", "popa"},       {"popad", "popa"},     {"pushf", "pushf"},      {"pushfd", "pushf"},
-    {"pushfq", "pushf"},    {"popf", "popf"},      {"popfd", "popf"},       {"popfq", "popf"},
-    {"iret", "iret"},       {"iretd", "iret"},     {"iretq", "iret"},       {"jcxz", "jcxz"},
-    {"jecxz", "jcxz"},      {"jrcxz", "jcxz"},     {"fxsave64", "fxsave"},  {"fxrstor64", "fxrstor"},
-    {"xsave64", "xsave"},   {"xrstor64", "xrstor"}, {"xsaveopt64", "xsaveopt"}, {"xsavec64", "xsavec"},
-    {"xsaves64", "xsaves"}, {"xrstors64", "xrstors"}, {"sysret", "sysret"}, {"sysexit", "sysexit"},
-    {"xlat", "xlat"},       {"ret", "ret"},        {"repz", "rep"},         {"fdisi8087_nop", "fdisi"},
-    {"feni8087_nop", "feni"}, {"fsetpm287_nop", "fsetpm"}, {"fwait", "fwait"}, {"int1", "int1"},
+    {"cbw", "cbw"},
+    {"cwde", "cbw"},
+    {"cdqe", "cbw"},
+    {"cwd", "cwd"},
+    {"cdq", "cwd"},
+    {"cqo", "cwd"},
+    {"movsb", "movs"},
+    {"movsw", "movs"},
+    {"movsq", "movs"},
+    {"cmpsb", "cmps"},
+    {"cmpsw", "cmps"},
+    {"cmpsq", "cmps"},
+    {"stosb", "stos"},
+    {"stosw", "stos"},
+    {"stosd", "stos"},
+    {"stosq", "stos"},
+    {"lodsb", "lods"},
+    {"lodsw", "lods"},
+    {"lodsd", "lods"},
+    {"lodsq", "lods"},
+    {"scasb", "scas"},
+    {"scasw", "scas"},
+    {"scasd", "scas"},
+    {"scasq", "scas"},
+    {"insb", "ins"},
+    {"insw", "ins"},
+    {"insd", "ins"},
+    {"outsb", "outs"},
+    {"outsw", "outs"},
+    {"outsd", "outs"},
+    {"pusha", "pusha"},
+    {"pushad", "pusha"},
+    {"popa", "popa"},
+    {"popad", "popa"},
+    {"pushf", "pushf"},
+    {"pushfd", "pushf"},
+    {"pushfq", "pushf"},
+    {"popf", "popf"},
+    {"popfd", "popf"},
+    {"popfq", "popf"},
+    {"iret", "iret"},
+    {"iretd", "iret"},
+    {"iretq", "iret"},
+    {"jcxz", "jcxz"},
+    {"jecxz", "jcxz"},
+    {"jrcxz", "jcxz"},
+    {"fxsave64", "fxsave"},
+    {"fxrstor64", "fxrstor"},
+    {"xsave64", "xsave"},
+    {"xrstor64", "xrstor"},
+    {"xsaveopt64", "xsaveopt"},
+    {"xsavec64", "xsavec"},
+    {"xsaves64", "xsaves"},
+    {"xrstors64", "xrstors"},
+    {"sysret", "sysret"},
+    {"sysexit", "sysexit"},
+    {"xlat", "xlat"},
+    {"ret", "ret"},
+    {"repz", "rep"},
+    {"fdisi8087_nop", "fdisi"},
+    {"feni8087_nop", "feni"},
+    {"fsetpm287_nop", "fsetpm"},
+    {"fwait", "fwait"},
+    {"int1", "int1"},
 };
 
 /* Zydis has one mnemonic where we have several. */
 static const struct {
     const char *theirs, *ours;
 } splits[] = {
-    {"mov", "mov_cr"}, {"mov", "mov_dr"},     {"mov", "mov_seg"},  {"call", "call_far"},
-    {"jmp", "jmp_far"}, {"ret", "retf"},      {"movsd", "movs"},   {"cmpsd", "cmps"},
+    {"mov", "mov_cr"},  {"mov", "mov_dr"}, {"mov", "mov_seg"}, {"call", "call_far"},
+    {"jmp", "jmp_far"}, {"ret", "retf"},   {"movsd", "movs"},  {"cmpsd", "cmps"},
 };
 
-static uint16_t id_of[ZYDIS_MNEMONIC_MAX_VALUE + 1]; /* enum x86_id by Zydis's mnemonic */
+static uint16_t id_of[ZYDIS_MNEMONIC_MAX_VALUE + 1];       /* enum x86_id by Zydis's mnemonic */
 static uint8_t condition_of[ZYDIS_MNEMONIC_MAX_VALUE + 1]; /* 16 + condition for the families */
 static bool split[ZYDIS_MNEMONIC_MAX_VALUE + 1][X86_ID_COUNT];
 
@@ -133,7 +181,8 @@ static ZydisRegister operand_register(const struct x86_operand *op)
     }
 }
 
-static bool is_same_memory(const struct pair *p, const struct x86_operand *op, const ZydisDecodedOperand *theirs)
+static bool is_same_memory(const struct pair *p, const struct x86_operand *op,
+                           const ZydisDecodedOperand *theirs)
 {
     const struct x86_mem *mem = &p->ours.mem;
     unsigned addrsize = p->ours.addrsize;
@@ -260,9 +309,10 @@ static enum difference compare_hidden(struct pair *p)
     for (unsigned k = p->theirs.operand_count_visible; k < p->theirs.operand_count; k++) {
         const ZydisDecodedOperand *op = &p->operands[k];
         ZydisRegisterClass rclass = op->type == ZYDIS_OPERAND_TYPE_REGISTER
-                                        ? ZydisRegisterGetClass(op->reg.value) : ZYDIS_REGCLASS_INVALID;
-        bool counts = rclass >= ZYDIS_REGCLASS_GPR8 && rclass <= ZYDIS_REGCLASS_YMM &&
-                      rclass != ZYDIS_REGCLASS_X87;
+                                        ? ZydisRegisterGetClass(op->reg.value)
+                                        : ZYDIS_REGCLASS_INVALID;
+        bool counts =
+            rclass >= ZYDIS_REGCLASS_GPR8 && rclass <= ZYDIS_REGCLASS_YMM && rclass != ZYDIS_REGCLASS_X87;
         p->operand = k;
         if (counts && !(seen & BIT(k)) && !is_understood(p, op->reg.value))
             return HIDDEN_REGISTER;
@@ -278,7 +328,8 @@ static enum difference compare_flags(const struct pair *p)
         return row->flags_read | row->flags_written | row->flags_undefined ? FLAGS : SAME;
     uint32_t written = (flags->modified | flags->set_0 | flags->set_1) & X86_FL_ARITH;
     bool same = row->flags_read == (flags->tested & X86_FL_ARITH) &&
-                (row->flags_written & ~row->flags_undefined) == written && row->flags_undefined == (flags->undefined & X86_FL_ARITH);
+                (row->flags_written & ~row->flags_undefined) == written &&
+                row->flags_undefined == (flags->undefined & X86_FL_ARITH);
     if (row->id == X86_JCC || row->id == X86_SETCC || row->id == X86_CMOVCC)
         same = (flags->tested & ~row->flags_read & X86_FL_ARITH) == 0;
     return same ? SAME : FLAGS;

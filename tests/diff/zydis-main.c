@@ -14,7 +14,7 @@
 #include <string.h>
 
 #define ENOUGH 2000000 /* strings to meet every row */
-#define SHOWN  40 /* unlisted differences, one of each kind and mnemonic */
+#define SHOWN  40      /* unlisted differences, one of each kind and mnemonic */
 
 static const char *const names[DIFFERENCES] = {
     [ONLY_OURS] = "only ours",
@@ -47,7 +47,8 @@ static void run_init(struct run *run, uint64_t seed)
 {
     static const ZydisMachineMode modes[] = {ZYDIS_MACHINE_MODE_LEGACY_16, ZYDIS_MACHINE_MODE_LEGACY_32,
                                              ZYDIS_MACHINE_MODE_LONG_64};
-    static const ZydisStackWidth widths[] = {ZYDIS_STACK_WIDTH_16, ZYDIS_STACK_WIDTH_32, ZYDIS_STACK_WIDTH_64};
+    static const ZydisStackWidth widths[] = {ZYDIS_STACK_WIDTH_16, ZYDIS_STACK_WIDTH_32,
+                                             ZYDIS_STACK_WIDTH_64};
     /* Without these extensions their opcodes are hints, as they are for our guests. */
     static const ZydisDecoderMode off[] = {ZYDIS_DECODER_MODE_MPX, ZYDIS_DECODER_MODE_CET,
                                            ZYDIS_DECODER_MODE_WBNOINVD, ZYDIS_DECODER_MODE_CLDEMOTE};
@@ -65,7 +66,9 @@ static void show(struct run *run, struct pair *p, enum difference difference)
 {
     char text[128];
     bool valid = ZYAN_SUCCESS(p->theirs_result);
-    unsigned class = valid ? p->theirs.mnemonic : p->ours_result ? 0U : (unsigned)ZYDIS_MNEMONIC_MAX_VALUE + p->ours.id;
+    unsigned class = valid            ? p->theirs.mnemonic
+                     : p->ours_result ? 0U
+                                      : (unsigned)ZYDIS_MNEMONIC_MAX_VALUE + p->ours.id;
     if (run->shown[difference][class] || run->lines >= SHOWN)
         return;
     run->shown[difference][class] = true;
@@ -89,11 +92,15 @@ static void show(struct run *run, struct pair *p, enum difference difference)
         const struct x86_row *row = x86_insn_row(p->ours.row);
         const ZydisAccessedFlags *f = p->theirs.cpu_flags;
         printf(" r %x/%x w %x/%x u %x/%x", row->flags_read, f->tested & X86_FL_ARITH, row->flags_written,
-               (f->modified | f->set_0 | f->set_1) & X86_FL_ARITH, row->flags_undefined, f->undefined & X86_FL_ARITH);
+               (f->modified | f->set_0 | f->set_1) & X86_FL_ARITH, row->flags_undefined,
+               f->undefined & X86_FL_ARITH);
     }
     if (difference == OPERAND_ACCESS || difference == OPERAND_SIZE || difference == HIDDEN_REGISTER)
-        printf(" ours %u size %u; theirs %x size %u %s", p->ours.op[p->operand].access, p->ours.op[p->operand].size,
-               p->operands[p->operand].actions, p->operands[p->operand].size, p->operands[p->operand].type==ZYDIS_OPERAND_TYPE_REGISTER?ZydisRegisterGetString(p->operands[p->operand].reg.value):"");
+        printf(" ours %u size %u; theirs %x size %u %s", p->ours.op[p->operand].access,
+               p->ours.op[p->operand].size, p->operands[p->operand].actions, p->operands[p->operand].size,
+               p->operands[p->operand].type == ZYDIS_OPERAND_TYPE_REGISTER
+                   ? ZydisRegisterGetString(p->operands[p->operand].reg.value)
+                   : "");
     printf("\n");
 }
 
