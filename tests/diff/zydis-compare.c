@@ -335,6 +335,46 @@ static enum difference compare_flags(const struct pair *p)
     return same ? SAME : FLAGS;
 }
 
+static bool is_same_prefixes(const struct pair *p)
+{
+    static const struct {
+        uint64_t theirs;
+        uint16_t ours;
+    } bits[] = {
+        {0xf0, X86_PFX_LOCK}, {0xf3, X86_PFX_REP}, {0xf2, X86_PFX_REPNE}, {0x66, X86_PFX_OPSIZE}, {0x67, X86_PFX_ADDRSIZE},
+    };
+    unsigned found = 0;
+    for (unsigned i = 0; i < p->theirs.raw.prefix_count; i++)
+        for (unsigned k = 0; k < ARRAY_SIZE(bits); k++)
+            if (p->theirs.raw.prefixes[i].value == bits[k].theirs)
+                found |= bits[k].ours;
+    unsigned mask = X86_PFX_LOCK | X86_PFX_REP | X86_PFX_REPNE | X86_PFX_OPSIZE | X86_PFX_ADDRSIZE;
+    return found == (p->ours.prefixes & mask);
+}
+
+/* Zydis's operand width is 8 for byte operations, and without meaning for vectors. */
+static bool is_same_details(const struct pair *p)
+{
+    const struct x86_insn *ours = &p->ours;
+    const ZydisDecodedInstruction *theirs = &p->theirs;
+    bool vex = theirs->encoding == ZYDIS_INSTRUCTION_ENCODING_VEX;
+    bool wide = theirs->attributes & ZYDIS_ATTRIB_HAS_MODRM;
+    unsigned modrm_offset = wide ? theirs->raw.modrm.offset : 0;
+    unsigned vector = X86_ROW_VECTOR | X86_ROW_X87;
+    if (ours->has_modrm != wide || ours->modrm_offset != modrm_offset || ours->opcode != theirs->opcode)
+        return false;
+    if (wide && ours->modrm != p->bytes[modrm_offset])
+        return false;
+    if (ours->imm_offset != theirs->raw.imm[0].offset || ours->addrsize != theirs->address_width / 8)
+        return false;
+    if (vex && (ours->vex_l != theirs->raw.vex.L || ours->vex_w != theirs->raw.vex.W))
+        return false;
+    bool sized = theirs->operand_width > 8 && !(x86_insn_row(ours->row)->properties & vector);
+    if (sized && ours->opsize != theirs->operand_width / 8)
+        return false;
+    return is_same_prefixes(p);
+}
+
 enum difference zydis_compare(struct pair *p)
 {
     bool ours = p->ours_result == 0, theirs = ZYAN_SUCCESS(p->theirs_result);
@@ -350,6 +390,8 @@ enum difference zydis_compare(struct pair *p)
         return LENGTH;
     if (!is_same_mnemonic(p))
         return MNEMONIC;
+    if (!is_same_details(p))
+        return DETAIL;
     enum difference d = compare_operands(p);
     if (!d)
         d = compare_hidden(p);

@@ -22,6 +22,7 @@ static const char *const names[DIFFERENCES] = {
     [ERROR] = "error",
     [LENGTH] = "length",
     [MNEMONIC] = "mnemonic",
+    [DETAIL] = "detail",
     [FLAGS] = "flags",
     [OPERAND_COUNT] = "operand count",
     [OPERAND_KIND] = "operand kind",

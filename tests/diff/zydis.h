@@ -19,6 +19,7 @@ enum difference {
     ERROR,       /* both reject it, one for its length and the other not */
     LENGTH,
     MNEMONIC,
+    DETAIL, /* offsets within the bytes, prefixes, sizes */
     FLAGS, /* read, written, undefined */
     OPERAND_COUNT,
     OPERAND_KIND,
