@@ -43,9 +43,9 @@ struct lapic_ops {
 };
 
 struct irqs {
-    struct irq_sink pic;    /* pins 0..15 */
-    struct irq_sink ioapic; /* pins 0..23 */
-    const struct lapic_ops *lapic; /* NULL: the engine's own */
+    struct irq_sink pic;                  /* pins 0..15 */
+    struct irq_sink ioapic;               /* pins 0..23 */
+    const struct lapic_ops *lapic;        /* NULL: the engine's own */
     int (*pic_acknowledge)(void *opaque); /* INTA cycle: the vector */
     void *pic_opaque;
     void (*ioapic_eoi)(void *opaque, uint8_t vector); /* a level-triggered vector was ended at a local APIC */
