@@ -23,7 +23,7 @@ struct boot_module {
     char *cmdline;
 };
 
-#define BOOT_MAX_MAP 32
+#define BOOT_MAX_MAP    32
 #define BOOT_MAX_CLAIMS 320
 
 struct boot {
@@ -62,7 +62,8 @@ struct boot_load {
 int boot_image_open(struct boot_image *image, const char *path, struct error *err);
 void boot_image_close(struct boot_image *image);
 /* All of len bytes, or an error that names the file. */
-int boot_image_read(const struct boot_image *image, uint64_t offset, void *buf, uint64_t len, struct error *err);
+int boot_image_read(const struct boot_image *image, uint64_t offset, void *buf, uint64_t len,
+                    struct error *err);
 
 /* ---- space.c ---- */
 /* The memory map from the VM's RAM, the holes of a PC, and the reserved ranges. */

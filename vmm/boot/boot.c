@@ -24,8 +24,12 @@ static const struct {
 };
 
 static const char *const protocol_names[BOOT_PROTOCOL_COUNT] = {
-    [BOOT_AUTO] = "auto",             [BOOT_LINUX] = "linux", [BOOT_MULTIBOOT1] = "multiboot1",
-    [BOOT_MULTIBOOT2] = "multiboot2", [BOOT_PVH] = "pvh",     [BOOT_ELF] = "elf",
+    [BOOT_AUTO] = "auto",
+    [BOOT_LINUX] = "linux",
+    [BOOT_MULTIBOOT1] = "multiboot1",
+    [BOOT_MULTIBOOT2] = "multiboot2",
+    [BOOT_PVH] = "pvh",
+    [BOOT_ELF] = "elf",
 };
 
 const char *boot_protocol_name(enum boot_protocol protocol)
@@ -68,7 +72,9 @@ static const char *hint(const uint8_t *head, size_t len)
         const char *text;
     } known[] = {
         {"\x1f\x8b", 2, "it is gzip-compressed: gunzip it first, or take the bzImage (vmlinuz)"},
-        {"\xfd" "7zXZ", 5, "it is xz-compressed: decompress it first"},
+        {"\xfd"
+         "7zXZ",
+         5, "it is xz-compressed: decompress it first"},
         {"\x28\xb5\x2f\xfd", 4, "it is zstd-compressed: decompress it first"},
         {"QFI\xfb", 4, "it is a qcow2 disk image: use --disk"},
         {"070701", 6, "it is a cpio archive: use --initrd"},
@@ -112,7 +118,8 @@ static int detect(struct boot *boot, struct error *err)
 static int open_modules(struct boot *boot, const struct boot_config *config, struct error *err)
 {
     if (config->module_count > BOOT_MAX_MODULES)
-        return error_set(err, E2BIG, "%u initrds or modules: at most %d", config->module_count, BOOT_MAX_MODULES);
+        return error_set(err, E2BIG, "%u initrds or modules: at most %d", config->module_count,
+                         BOOT_MAX_MODULES);
     boot->modules = calloc(config->module_count ? config->module_count : 1, sizeof(*boot->modules));
     if (!boot->modules)
         return error_set(err, ENOMEM, "out of memory");
@@ -140,7 +147,8 @@ int boot_open(struct boot **out, const struct boot_config *config, struct error 
     boot->protocol = config->protocol;
     boot->kernel.fd = -1;
     boot->append = strdup(config->append ? config->append : "");
-    r = boot->append ? boot_image_open(&boot->kernel, config->kernel, err) : error_set(err, ENOMEM, "out of memory");
+    r = boot->append ? boot_image_open(&boot->kernel, config->kernel, err)
+                     : error_set(err, ENOMEM, "out of memory");
     if (r == 0)
         r = detect(boot, err);
     if (r == 0)

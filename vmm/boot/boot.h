@@ -24,7 +24,7 @@ enum boot_protocol {
     BOOT_PROTOCOL_COUNT,
 };
 
-#define BOOT_MAX_MODULES 64
+#define BOOT_MAX_MODULES  64
 #define BOOT_MAX_RESERVED 8
 
 /* Types of memory as E820, multiboot and PVH number them. */

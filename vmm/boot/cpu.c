@@ -7,15 +7,15 @@
 #include "base/bytes.h"
 #include "vmm/boot/boot-internal.h"
 
-#define SEL_CODE 0x10
-#define SEL_DATA 0x18
-#define SEL_TSS 0x20
+#define SEL_CODE    0x10
+#define SEL_DATA    0x18
+#define SEL_TSS     0x20
 #define GDT_ENTRIES 6
 
-#define ATTR_CODE (0xbU | X86_SEG_S | X86_SEG_P | X86_SEG_G) /* execute, read, accessed */
-#define ATTR_DATA (0x3U | X86_SEG_S | X86_SEG_P | X86_SEG_G | X86_SEG_DB)
-#define ATTR_TSS (0xbU | X86_SEG_P) /* busy 32/64-bit TSS */
-#define TSS_LIMIT 0x67U
+#define ATTR_CODE   (0xbU | X86_SEG_S | X86_SEG_P | X86_SEG_G) /* execute, read, accessed */
+#define ATTR_DATA   (0x3U | X86_SEG_S | X86_SEG_P | X86_SEG_G | X86_SEG_DB)
+#define ATTR_TSS    (0xbU | X86_SEG_P) /* busy 32/64-bit TSS */
+#define TSS_LIMIT   0x67U
 
 static uint32_t code_attr(const struct boot_load *load)
 {
@@ -27,7 +27,8 @@ static uint64_t descriptor(uint32_t attr, uint32_t limit)
 {
     uint64_t raw = attr & X86_SEG_G ? limit >> 12 : limit;
 
-    return (raw & 0xffff) | (uint64_t)(attr & 0xff) << 40 | (raw >> 16 & 0xf) << 48 | (uint64_t)(attr >> 12 & 0xf) << 52;
+    return (raw & 0xffff) | (uint64_t)(attr & 0xff) << 40 | (raw >> 16 & 0xf) << 48 |
+           (uint64_t)(attr >> 12 & 0xf) << 52;
 }
 
 #define TABLE_SIZE 0x1000ULL
@@ -91,7 +92,7 @@ static void set_mtrrs(struct x86_state *s, unsigned phys_bits)
         s->mtrr_fixed[i] = wp * all;
     s->mtrr_var[0] = MEM_PCI32_BASE | uc;
     s->mtrr_var[1] = (mask & ~(MEM_HIGH_BASE - MEM_PCI32_BASE - 1)) | BIT(11); /* valid */
-    s->mtrr_def_type = BIT(11) | BIT(10) | wb;                                /* on, fixed ones too */
+    s->mtrr_def_type = BIT(11) | BIT(10) | wb;                                 /* on, fixed ones too */
 }
 
 void boot_cpu_apply(const struct boot_load *load)

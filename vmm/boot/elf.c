@@ -11,16 +11,16 @@ enum { EM_386 = 3, EM_X86_64 = 62, ET_EXEC = 2, ET_DYN = 3, PT_LOAD = 1, PT_NOTE
 enum { SHT_NULL = 0, SHT_NOBITS = 8, SHF_ALLOC = 2 };
 
 #define XEN_ELFNOTE_PHYS32_ENTRY 18
-#define NOTES_MAX KIB(64)
-#define SECTIONS_MAX 512
+#define NOTES_MAX                KIB(64)
+#define SECTIONS_MAX             512
 
 bool elf_probe(const uint8_t *head, size_t len)
 {
     return len >= 20 && !memcmp(head, "\177ELF", 4) && (head[4] == 1 || head[4] == 2) && head[5] == 1;
 }
 
-static int parse_header(const struct boot_image *image, struct elf_file *elf, uint64_t *phoff, unsigned *phnum,
-                        unsigned *phentsize, struct error *err)
+static int parse_header(const struct boot_image *image, struct elf_file *elf, uint64_t *phoff,
+                        unsigned *phnum, unsigned *phentsize, struct error *err)
 {
     uint8_t h[64] = {0};
     int r = boot_image_read(image, 0, h, MIN(image->size, sizeof(h)), err);
@@ -39,8 +39,8 @@ static int parse_header(const struct boot_image *image, struct elf_file *elf, ui
         return error_set(err, EINVAL, "%s: is an ELF file for another processor (machine %u), not for x86",
                          image->path, elf->machine);
     if (type != ET_EXEC && type != ET_DYN)
-        return error_set(err, EINVAL, "%s: is an ELF file of type %u, not an executable: link it first", image->path,
-                         type);
+        return error_set(err, EINVAL, "%s: is an ELF file of type %u, not an executable: link it first",
+                         image->path, type);
     elf->entry = elf->is64 ? load_le64(h + 24) : load_le32(h + 24);
     *phoff = elf->is64 ? load_le64(h + 32) : load_le32(h + 28);
     elf->shoff = elf->is64 ? load_le64(h + 40) : load_le32(h + 32);
@@ -68,7 +68,8 @@ static void decode_segment(bool is64, const uint8_t *p, struct elf_segment *s)
                                   .memsz = load_le32(p + 20)};
 }
 
-static int add_segment(const struct boot_image *image, struct elf_file *elf, const uint8_t *p, struct error *err)
+static int add_segment(const struct boot_image *image, struct elf_file *elf, const uint8_t *p,
+                       struct error *err)
 {
     struct elf_segment s;
     uint32_t type = load_le32(p);
@@ -83,7 +84,8 @@ static int add_segment(const struct boot_image *image, struct elf_file *elf, con
         return 0;
     }
     if (s.filesz > s.memsz)
-        return error_set(err, EINVAL, "%s: is corrupt: a segment is larger in the file than in memory", image->path);
+        return error_set(err, EINVAL, "%s: is corrupt: a segment is larger in the file than in memory",
+                         image->path);
     if (s.memsz)
         elf->load[elf->load_count++] = s;
     return 0;
@@ -91,8 +93,8 @@ static int add_segment(const struct boot_image *image, struct elf_file *elf, con
 
 int elf_parse(const struct boot_image *image, struct elf_file *elf, struct error *err)
 {
-    unsigned phnum, phentsize;
-    uint64_t phoff;
+    unsigned phnum = 0, phentsize = 0;
+    uint64_t phoff = 0;
     int r;
 
     memset(elf, 0, sizeof(*elf));
@@ -222,7 +224,8 @@ static int place_section(struct boot_load *load, const struct elf_file *elf, uin
     return 0;
 }
 
-/* Debug information is of no use to a kernel that has no symbols to it, but GRUB hands everything on, and so do we. */
+/* Debug information is of no use to a kernel that has no symbols to it, but GRUB hands everything on, and so
+ * do we. */
 int elf_load_sections(struct boot_load *load, const struct elf_file *elf, uint8_t **table)
 {
     uint64_t size = (uint64_t)elf->shnum * elf->shentsize;

@@ -84,7 +84,8 @@ void boot_image_close(struct boot_image *image)
     *image = (struct boot_image){.fd = -1};
 }
 
-int boot_image_read(const struct boot_image *image, uint64_t offset, void *buf, uint64_t len, struct error *err)
+int boot_image_read(const struct boot_image *image, uint64_t offset, void *buf, uint64_t len,
+                    struct error *err)
 {
     uint8_t *p = buf;
 

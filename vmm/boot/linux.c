@@ -43,13 +43,13 @@ enum {
     ZP_SIZE = 0x1000,
 };
 
-#define MAGIC_HDRS 0x53726448U
-#define LOADED_HIGH BIT(0)
-#define XLF_KERNEL_64 BIT(0)
+#define MAGIC_HDRS       0x53726448U
+#define LOADED_HIGH      BIT(0)
+#define XLF_KERNEL_64    BIT(0)
 #define LOADER_UNDEFINED 0xff
 #define OLD_CMDLINE_SIZE 255U
-#define OLD_INITRD_MAX 0x37ffffffU
-#define DEFAULT_LOAD 0x100000ULL
+#define OLD_INITRD_MAX   0x37ffffffU
+#define DEFAULT_LOAD     0x100000ULL
 
 struct linux_kernel {
     uint8_t header[ZP_SIZE]; /* the image's first page */
@@ -75,12 +75,13 @@ static int parse_header(struct boot_load *load, struct linux_kernel *k)
     if (r < 0)
         return r;
     if (image->size < HDR_END_MAX || !linux_probe(k->header, ZP_SIZE))
-        return error_set(load->err, EINVAL, "%s: is truncated: Linux's setup header is not whole", image->path);
+        return error_set(load->err, EINVAL, "%s: is truncated: Linux's setup header is not whole",
+                         image->path);
     k->version = load_le16(k->header + HDR_VERSION);
     if (k->version < 0x206)
         return error_set(load->err, ENOTSUP,
-                         "%s: its boot protocol is %u.%02u; at least 2.06 (Linux 2.6.22) is needed", image->path,
-                         k->version >> 8, k->version & 0xff);
+                         "%s: its boot protocol is %u.%02u; at least 2.06 (Linux 2.6.22) is needed",
+                         image->path, k->version >> 8, k->version & 0xff);
     if (!(k->header[HDR_LOADFLAGS] & LOADED_HIGH))
         return error_set(load->err, ENOTSUP, "%s: is a zImage; build a bzImage", image->path);
     sects = k->header[HDR_SETUP_SECTS] ? k->header[HDR_SETUP_SECTS] : 4;
@@ -88,10 +89,12 @@ static int parse_header(struct boot_load *load, struct linux_kernel *k)
     if (image->size <= k->setup_size)
         return error_set(load->err, EINVAL, "%s: is truncated: it ends in its setup code", image->path);
     k->size = image->size - k->setup_size;
-    if (k->size < (uint64_t)load_le32(k->header + HDR_SYSSIZE) * 16 - 15 && load_le32(k->header + HDR_SYSSIZE))
-        return error_set(load->err, EINVAL, "%s: is truncated: %llu bytes, its header says %llu", image->path,
-                         (unsigned long long)image->size,
-                         (unsigned long long)(k->setup_size + (uint64_t)load_le32(k->header + HDR_SYSSIZE) * 16));
+    if (k->size < (uint64_t)load_le32(k->header + HDR_SYSSIZE) * 16 - 15 &&
+        load_le32(k->header + HDR_SYSSIZE))
+        return error_set(
+            load->err, EINVAL, "%s: is truncated: %llu bytes, its header says %llu", image->path,
+            (unsigned long long)image->size,
+            (unsigned long long)(k->setup_size + (uint64_t)load_le32(k->header + HDR_SYSSIZE) * 16));
     k->entry64 = k->version >= 0x20c && load_le16(k->header + HDR_XLOADFLAGS) & XLF_KERNEL_64;
     return 0;
 }
@@ -125,7 +128,8 @@ static int put_cmdline(struct boot_load *load, struct linux_kernel *k)
     if (!max)
         max = OLD_CMDLINE_SIZE;
     if (strlen(text) > max)
-        return error_set(load->err, E2BIG, "--append: the command line has %llu characters, this kernel takes %llu",
+        return error_set(load->err, E2BIG,
+                         "--append: the command line has %llu characters, this kernel takes %llu",
                          (unsigned long long)strlen(text), (unsigned long long)max);
     r = boot_put_string(load, text, &gpa);
     if (r == 0)

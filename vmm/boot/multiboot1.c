@@ -14,7 +14,7 @@
 #include "base/checked.h"
 #include "vmm/boot/boot-internal.h"
 
-#define SEARCH 8192U
+#define SEARCH       8192U
 #define HEADER_MAGIC 0x1badb002U
 #define LOADER_MAGIC 0x2badb002U
 
@@ -59,13 +59,14 @@ static int load_by_addresses(struct boot_load *load, const uint8_t *h, uint64_t 
     int r;
 
     if (header_addr < load_addr || header_addr - load_addr > header_at)
-        return error_set(load->err, EINVAL, "%s: is corrupt: its multiboot header's load addresses contradict its place",
+        return error_set(load->err, EINVAL,
+                         "%s: is corrupt: its multiboot header's load addresses contradict its place",
                          image->path);
     offset = header_at - (header_addr - load_addr);
     size = load_end ? load_end - load_addr : image->size - offset;
     if ((load_end && load_end < load_addr) || (bss_end && bss_end < load_addr + size))
-        return error_set(load->err, EINVAL, "%s: is corrupt: its multiboot header's addresses are out of order",
-                         image->path);
+        return error_set(load->err, EINVAL,
+                         "%s: is corrupt: its multiboot header's addresses are out of order", image->path);
     if (!range_inside(offset, size, image->size))
         return error_set(load->err, EINVAL, "%s: is truncated: %llu bytes, its multiboot header wants %llu",
                          image->path, (unsigned long long)image->size, (unsigned long long)(offset + size));
@@ -84,7 +85,8 @@ static int load_elf(struct boot_load *load, uint8_t *info)
     struct elf_file *elf = calloc(1, sizeof(*elf));
     uint8_t *table = NULL;
     uint64_t gpa, size;
-    int r = elf ? elf_parse(&load->boot->kernel, elf, load->err) : error_set(load->err, ENOMEM, "out of memory");
+    int r =
+        elf ? elf_parse(&load->boot->kernel, elf, load->err) : error_set(load->err, ENOMEM, "out of memory");
 
     r = r < 0 ? r : elf_load(load, elf);
     r = r < 0 ? r : elf_load_sections(load, elf, &table);
@@ -114,8 +116,8 @@ static int put_modules(struct boot_load *load, uint8_t *info)
     int r = boot_put_modules(load, MIB(1), MEM_LOW_MAX, gpa);
 
     r = r < 0 ? r
-              : boot_place(load, MAX(count, 1U) * MODULE_SIZE, 16, 0x1000, MEM_LOW_MAX, false, "the module list",
-                           &list);
+              : boot_place(load, MAX(count, 1U) * MODULE_SIZE, 16, 0x1000, MEM_LOW_MAX, false,
+                           "the module list", &list);
     for (unsigned i = 0; r == 0 && i < count; i++) {
         uint8_t entry[MODULE_SIZE] = {0};
 
@@ -190,7 +192,8 @@ static int read_header(struct boot_load *load, uint8_t header[32], uint64_t *hea
     memset(header, 0, 32);
     memcpy(header, head + at, MIN(32U, len - (size_t)at));
     if (load_le32(header + 4) & 0xffff & ~(unsigned)(WANT_ALIGN | WANT_MEMORY | WANT_VIDEO))
-        return error_set(load->err, ENOTSUP, "%s: its multiboot header requires features (flags 0x%x) that do not exist",
+        return error_set(load->err, ENOTSUP,
+                         "%s: its multiboot header requires features (flags 0x%x) that do not exist",
                          image->path, load_le32(header + 4));
     *header_at = (uint64_t)at;
     return 0;

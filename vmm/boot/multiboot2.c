@@ -13,7 +13,7 @@
 #include "base/checked.h"
 #include "vmm/boot/boot-internal.h"
 
-#define SEARCH 32768U
+#define SEARCH       32768U
 #define HEADER_MAGIC 0xe85250d6U
 #define LOADER_MAGIC 0x36d76289U
 
@@ -81,23 +81,25 @@ bool multiboot2_probe(const uint8_t *head, size_t len)
 
 static int refuse(struct boot_load *load, const char *what)
 {
-    return error_set(load->err, ENOTSUP, "%s: its multiboot 2 header requires %s, which this machine does not have",
+    return error_set(load->err, ENOTSUP,
+                     "%s: its multiboot 2 header requires %s, which this machine does not have",
                      load->boot->kernel.path, what);
 }
 
 /* Can we tell what the kernel insists on? */
 static int check_request(struct boot_load *load, const uint8_t *tag, uint32_t size)
 {
-    static const uint8_t known[] = {I_CMDLINE, I_NAME, I_MODULE, I_MEMORY, I_BIOS_DEVICE, I_MAP,
-                                    I_FRAMEBUFFER, I_ELF, I_ACPI_OLD, I_ACPI_NEW, I_LOAD_BASE};
+    static const uint8_t known[] = {I_CMDLINE,     I_NAME, I_MODULE,   I_MEMORY,   I_BIOS_DEVICE, I_MAP,
+                                    I_FRAMEBUFFER, I_ELF,  I_ACPI_OLD, I_ACPI_NEW, I_LOAD_BASE};
 
     for (uint32_t at = 8; at + 4 <= size; at += 4) {
         uint32_t type = load_le32(tag + at);
 
         if (type > UINT8_MAX || !memchr(known, (int)type, sizeof(known)) || type == I_FRAMEBUFFER)
-            return error_set(load->err, ENOTSUP,
-                             "%s: its multiboot 2 header requires information of type %u, which there is none of",
-                             load->boot->kernel.path, type);
+            return error_set(
+                load->err, ENOTSUP,
+                "%s: its multiboot 2 header requires information of type %u, which there is none of",
+                load->boot->kernel.path, type);
     }
     return 0;
 }
@@ -162,7 +164,8 @@ static int read_header(struct boot_load *load, struct header *h)
     const struct boot_image *image = &load->boot->kernel;
     size_t len = MIN(image->size, SEARCH);
     uint8_t *head = calloc(1, SEARCH);
-    int r = head ? boot_image_read(image, 0, head, len, load->err) : error_set(load->err, ENOMEM, "out of memory");
+    int r = head ? boot_image_read(image, 0, head, len, load->err)
+                 : error_set(load->err, ENOMEM, "out of memory");
     long at = head ? find_header(head, len) : -1;
 
     if (r == 0 && at < 0)
@@ -171,7 +174,8 @@ static int read_header(struct boot_load *load, struct header *h)
         h->at = (uint64_t)at;
         h->len = load_le32(head + at + 8);
         if (!range_inside(h->at, h->len, len))
-            r = error_set(load->err, EINVAL, "%s: its multiboot 2 header is not whole in the first 32 KiB", image->path);
+            r = error_set(load->err, EINVAL, "%s: its multiboot 2 header is not whole in the first 32 KiB",
+                          image->path);
     }
     if (r == 0) {
         memmove(head, head + at, h->len);
@@ -227,12 +231,14 @@ static int load_by_addresses(struct boot_load *load, const struct header *h)
     if (load_addr == UINT32_MAX)
         load_addr = header_addr - MIN(h->at, header_addr);
     if (header_addr < load_addr || header_addr - load_addr > h->at)
-        return error_set(load->err, EINVAL, "%s: is corrupt: its multiboot 2 load addresses contradict the header's place",
+        return error_set(load->err, EINVAL,
+                         "%s: is corrupt: its multiboot 2 load addresses contradict the header's place",
                          image->path);
     offset = h->at - (header_addr - load_addr);
     size = load_end ? load_end - load_addr : image->size - offset;
     if ((load_end && load_end < load_addr) || (bss_end && bss_end < load_addr + size))
-        return error_set(load->err, EINVAL, "%s: is corrupt: its multiboot 2 addresses are out of order", image->path);
+        return error_set(load->err, EINVAL, "%s: is corrupt: its multiboot 2 addresses are out of order",
+                         image->path);
     if (!range_inside(offset, size, image->size))
         return error_set(load->err, EINVAL, "%s: is truncated: %llu bytes, its multiboot 2 header wants %llu",
                          image->path, (unsigned long long)image->size, (unsigned long long)(offset + size));
@@ -243,8 +249,8 @@ static int load_by_addresses(struct boot_load *load, const struct header *h)
         return r;
     boot_put_zero(load, load_addr + size, total - size);
     if (!h->entry)
-        return error_set(load->err, EINVAL, "%s: its multiboot 2 header has load addresses, but no entry address",
-                         image->path);
+        return error_set(load->err, EINVAL,
+                         "%s: its multiboot 2 header has load addresses, but no entry address", image->path);
     return 0;
 }
 
@@ -253,7 +259,8 @@ static int load_elf(struct boot_load *load, struct info *info)
     struct elf_file *elf = calloc(1, sizeof(*elf));
     uint8_t *table = NULL, *tag;
     uint64_t base = UINT64_MAX;
-    int r = elf ? elf_parse(&load->boot->kernel, elf, load->err) : error_set(load->err, ENOMEM, "out of memory");
+    int r =
+        elf ? elf_parse(&load->boot->kernel, elf, load->err) : error_set(load->err, ENOMEM, "out of memory");
 
     r = r < 0 ? r : elf_load(load, elf);
     r = r < 0 ? r : elf_load_sections(load, elf, &table);

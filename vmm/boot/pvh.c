@@ -13,11 +13,11 @@
 #include "base/bytes.h"
 #include "vmm/boot/boot-internal.h"
 
-#define START_MAGIC 0x336ec578U
-#define START_SIZE 56
-#define MODULE_SIZE 32
+#define START_MAGIC    0x336ec578U
+#define START_SIZE     56
+#define MODULE_SIZE    32
 #define MAP_ENTRY_SIZE 24
-#define STACK_SIZE KIB(16)
+#define STACK_SIZE     KIB(16)
 
 static int put_modules(struct boot_load *load, uint8_t *start)
 {
@@ -29,7 +29,9 @@ static int put_modules(struct boot_load *load, uint8_t *start)
     if (!count)
         return 0;
     r = boot_put_modules(load, MIB(1), MEM_LOW_MAX, gpa);
-    r = r < 0 ? r : boot_place(load, count * MODULE_SIZE, 8, 0x1000, MEM_LOW_MAX, false, "the module list", &list);
+    r = r < 0
+            ? r
+            : boot_place(load, count * MODULE_SIZE, 8, 0x1000, MEM_LOW_MAX, false, "the module list", &list);
     for (unsigned i = 0; r == 0 && i < count; i++) {
         r = boot_put_string(load, load->boot->modules[i].cmdline, &cmdline);
         if (r < 0)

@@ -7,7 +7,7 @@
 
 /* The PC's holes below 1 MiB: the extended BIOS data area, video memory, and where BIOSes put tables. */
 #define EBDA_BASE 0x9fc00ULL
-#define LOW_END 0xa0000ULL
+#define LOW_END   0xa0000ULL
 #define BIOS_BASE 0xe0000ULL
 #define HIGH_BASE 0x100000ULL
 
@@ -97,8 +97,8 @@ int boot_claim(struct boot_load *load, uint64_t gpa, uint64_t size, const char *
             return error_set(load->err, EINVAL, "%s: %s at 0x%llx is %llu bytes long and wraps around", path,
                              what, (unsigned long long)gpa, (unsigned long long)size);
         return error_set(load->err, ENOMEM,
-                         "%s: %s needs memory from 0x%llx to 0x%llx, which the VM does not have%s", path, what,
-                         (unsigned long long)gpa, (unsigned long long)end,
+                         "%s: %s needs memory from 0x%llx to 0x%llx, which the VM does not have%s", path,
+                         what, (unsigned long long)gpa, (unsigned long long)end,
                          gpa >= HIGH_BASE && end <= MEM_LOW_MAX ? ": give it more with --memory" : "");
     }
     if (load->claim_count == BOOT_MAX_CLAIMS)
@@ -140,8 +140,8 @@ static bool place_bottom(const struct boot_load *load, uint64_t low, uint64_t hi
     return false;
 }
 
-static bool place_top(const struct boot_load *load, uint64_t low, uint64_t high, uint64_t size, uint64_t align,
-                      uint64_t *gpa)
+static bool place_top(const struct boot_load *load, uint64_t low, uint64_t high, uint64_t size,
+                      uint64_t align, uint64_t *gpa)
 {
     const struct boot_range *claim;
 
@@ -179,7 +179,8 @@ int boot_place(struct boot_load *load, uint64_t size, uint64_t align, uint64_t l
         *gpa = at;
         return 0;
     }
-    return error_set(load->err, ENOMEM, "%s: no room for %s (%llu KiB) in the VM's memory: give it more with --memory",
+    return error_set(load->err, ENOMEM,
+                     "%s: no room for %s (%llu KiB) in the VM's memory: give it more with --memory",
                      load->boot->kernel.path, what, (unsigned long long)((size + 1023) / 1024));
 }
 
