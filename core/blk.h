@@ -36,7 +36,9 @@ struct blk_req {
 struct blk_ops {
     const char *name;
     void (*submit)(struct blk *blk, struct blk_req *req);
-    /* Waits until every submitted request is done. I/O thread or VM start/stop, lock held. */
+    /* The submitter has no more for now: what submit() gathered goes to the storage in one go. Optional. */
+    void (*kick)(struct blk *blk);
+    /* Waits until every submitted request is done. Any thread, lock held throughout. */
     void (*drain)(struct blk *blk);
     void (*close)(struct blk *blk); /* drains, then frees */
 };
@@ -50,5 +52,12 @@ struct blk {
     bool can_write_zeroes;
     char serial[21];
 };
+
+/* To be called after a batch of submit(). */
+static inline void blk_kick(struct blk *blk)
+{
+    if (blk->ops->kick)
+        blk->ops->kick(blk);
+}
 
 #endif

@@ -19,16 +19,16 @@
 #include "base/error.h"
 #include "base/list.h"
 
-#define MEM_LOW_MAX 0x80000000ULL
+#define MEM_LOW_MAX    0x80000000ULL
 #define MEM_PCI32_BASE 0x80000000ULL
 #define MEM_PCI32_SIZE 0x60000000ULL
-#define MEM_ECAM_BASE 0xe0000000ULL
-#define MEM_ECAM_SIZE 0x10000000ULL
-#define MEM_HIGH_BASE 0x100000000ULL
+#define MEM_ECAM_BASE  0xe0000000ULL
+#define MEM_ECAM_SIZE  0x10000000ULL
+#define MEM_HIGH_BASE  0x100000000ULL
 #define MEM_PCI64_BASE 0x4000000000ULL
 #define MEM_PCI64_SIZE 0x1000000000ULL
 
-#define MEM_PAGE 4096U
+#define MEM_PAGE       4096U
 
 struct vm;
 
@@ -48,6 +48,9 @@ struct memory {
     uint64_t ram_size; /* all of it, without ROMs */
     uint64_t ram_low;  /* below 4 GiB */
     uint64_t *dirty;   /* one bit a page of RAM (by mem_ram.offset), atomic; NULL: not tracked */
+    /* Gives the host back whole pages, which read as zeroes from then on (ballooning). NULL: pages are kept. */
+    void (*discard)(void *opaque, uint8_t *host, uint64_t len);
+    void *discard_opaque;
 };
 
 /* The RAM or ROM that holds gpa, or NULL. */

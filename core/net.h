@@ -11,6 +11,14 @@
 
 #define NET_FRAME_MAX 65550U
 
+/* What may come to the guest unfinished: see set_header(). */
+#define NET_OFFLOAD_CSUM BIT(0)
+#define NET_OFFLOAD_TSO4 BIT(1)
+#define NET_OFFLOAD_TSO6 BIT(2)
+#define NET_OFFLOAD_ECN BIT(3)
+
+#define NET_HEADER_SIZE 12U /* struct virtio_net_hdr of virtio 1.2, section 5.1.6 */
+
 struct net;
 
 struct net_vec {
@@ -24,6 +32,12 @@ struct net_ops {
     void (*send)(struct net *net, const struct net_vec *vec, unsigned count);
     /* The NIC has room again after receive() said no. */
     void (*resume)(struct net *net);
+    /*
+     * From now on, frames in both directions begin with a header of NET_HEADER_SIZE
+     * bytes, and carry only the named offloads to the guest (to the host: any).
+     * NULL: no headers, no offloads. 0 or a negative errno: then nothing changed.
+     */
+    int (*set_header)(struct net *net, bool header, unsigned offloads);
     void (*close)(struct net *net);
 };
 
