@@ -4,6 +4,7 @@
  * code segments, call gates with and without a change of stack, tasks.
  */
 #include "x86/exec-sys.h"
+#include "x86/operand.h"
 #include "x86/system-internal.h"
 
 struct far_pointer {
@@ -30,7 +31,7 @@ static bool pointer_read(struct x86_cpu *cpu, const struct x86_insn *insn, struc
         p->selector = (uint16_t)insn->imm2;
         return true;
     }
-    if (!x86_memory_linear(cpu, insn, 0, size + 2, X86_MEM_READ, &lin) || !x86_load(cpu, lin, size, &offset) ||
+    if (!x86_mem_linear(cpu, insn, size + 2, X86_MEM_READ, &lin) || !x86_load(cpu, lin, size, &offset) ||
         !x86_load(cpu, x86_wrap(cpu, lin + size), 2, &selector))
         return false;
     p->offset = offset;

@@ -215,6 +215,10 @@ bool x86_code_offset(struct x86_cpu *cpu, const struct x86_segment *cs, uint64_t
 /* Present, L and D not both, accessed bit set. */
 bool x86_code_prepare(struct x86_cpu *cpu, struct x86_descriptor *d, uint32_t ext);
 
+/* What RETF and IRET want of the code segment they return to, and of an outer stack segment. */
+bool x86_return_code(struct x86_cpu *cpu, uint16_t selector, uint64_t offset, struct x86_descriptor *d);
+bool x86_return_stack(struct x86_cpu *cpu, uint16_t selector, unsigned cpl, bool to_64bit, struct x86_segment *ss);
+
 /* Stack pointer for privilege cpl from the TSS: *ss is the selector (32- and 16-bit TSS only). */
 bool x86_tss_stack(struct x86_cpu *cpu, unsigned cpl, uint32_t ext, uint16_t *ss, uint64_t *sp);
 

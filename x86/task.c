@@ -255,8 +255,10 @@ bool x86_task_switch(struct x86_cpu *cpu, uint16_t selector, enum x86_task_kind 
         return false;
     }
     x86_mode_changed(cpu);
-    if (task.trap)
-        cpu->debug_trap |= X86_DR6_BT;
+    if (task.trap) {
+        x86_debug_fault(cpu, X86_DR6_BT);
+        return false;
+    }
     return true;
 }
 
