@@ -7,14 +7,12 @@
 #include "x86/flags.h"
 #include "x86/system-internal.h"
 
-#define PAT_DEFAULT     0x0007040600070406ULL
-#define MXCSR_DEFAULT   0x1f80U
-#define FCW_RESET       0x40
-#define MISC_FAST       BIT(0)
-#define MISC_NO_BTS     BIT(11)
-#define MISC_NO_PEBS    BIT(12)
-#define MTRR_ENABLE_ALL 0xc00ULL
-#define MTRR_WRITE_BACK 6
+#define PAT_DEFAULT   0x0007040600070406ULL
+#define MXCSR_DEFAULT 0x1f80U
+#define FCW_RESET     0x40
+#define MISC_FAST     BIT(0)
+#define MISC_NO_BTS   BIT(11)
+#define MISC_NO_PEBS  BIT(12)
 
 /* ---- derived state ---- */
 
@@ -68,7 +66,7 @@ void x86_mode_changed(struct x86_cpu *cpu)
         cpu->mmu_index = X86_MMU_KERNEL_AC;
     else
         cpu->mmu_index = X86_MMU_KERNEL;
-    cpu->tlb_now = cpu->tlb->entry[cpu->mmu_index];
+    cpu->tlb_now = cpu->tlb ? cpu->tlb->entry[cpu->mmu_index] : NULL;
     cpu->flat = is_flat(cpu);
 }
 
@@ -91,8 +89,8 @@ static void reset_segments(struct x86_state *s)
 {
     for (unsigned i = X86_ES; i <= X86_GS; i++)
         s->seg[i] = x86_real_segment(0, 0x93);
-    s->seg[X86_CS] = (struct x86_segment){
-        .selector = 0xf000, .base = 0xffff0000, .limit = 0xffff, .attr = 0x9b};
+    s->seg[X86_CS] =
+        (struct x86_segment){.selector = 0xf000, .base = 0xffff0000, .limit = 0xffff, .attr = 0x9b};
     s->seg[X86_LDTR] = (struct x86_segment){.limit = 0xffff, .attr = X86_SEG_P | X86_SYS_LDT};
     s->seg[X86_TR] = (struct x86_segment){.limit = 0xffff, .attr = X86_SEG_P | X86_SYS_TSS32_BUSY};
     s->gdtr = s->idtr = (struct x86_table_reg){.limit = 0xffff};
@@ -146,12 +144,4 @@ void x86_start_sipi(struct x86_cpu *cpu, uint8_t vector)
     cpu->s.rip = 0;
     cpu->s.activity = X86_ACT_RUN;
     x86_mode_changed(cpu);
-}
-
-void x86_firmware_state(struct x86_cpu *cpu)
-{
-    cpu->s.mtrr_def_type = MTRR_ENABLE_ALL | MTRR_WRITE_BACK;
-    for (unsigned i = 0; i < ARRAY_SIZE(cpu->s.mtrr_fixed); i++)
-        cpu->s.mtrr_fixed[i] = 0x0606060606060606ULL;
-    cpu->s.cr0 &= ~(uint64_t)(X86_CR0_CD | X86_CR0_NW);
 }

@@ -96,7 +96,8 @@ static void subleaf_set(struct builder *b, uint32_t leaf, uint32_t subleaf, uint
     b->model->leaf[b->model->count - 1].indexed = true;
 }
 
-static const struct x86_cpuid_leaf *leaf_find(const struct x86_cpuid_model *model, uint32_t leaf, uint32_t subleaf)
+static const struct x86_cpuid_leaf *leaf_find(const struct x86_cpuid_model *model, uint32_t leaf,
+                                              uint32_t subleaf)
 {
     for (unsigned i = 0; i < model->count; i++) {
         const struct x86_cpuid_leaf *l = &model->leaf[i];
@@ -309,9 +310,9 @@ static int features_choose(struct builder *b, struct error *err)
             feature_set(m, row->feature);
         else if (row->flags & X86_FEATURE_REQUIRED &&
                  (b->config->level != X86_CPU_HOST || row->level == X86_CPU_V2))
-            return error_set(err, ENOTSUP, "CPU level %s needs the feature %s, which this machine's processor lacks%s",
-                             level[b->config->level], row->name,
-                             b->config->level == X86_CPU_V3 ? "; use --cpu v2" : "");
+            return error_set(
+                err, ENOTSUP, "CPU level %s needs the feature %s, which this machine's processor lacks%s",
+                level[b->config->level], row->name, b->config->level == X86_CPU_V3 ? "; use --cpu v2" : "");
     }
     /* names of the instruction table for what is two features at once */
     if (x86_feature(m, X86_FEAT_AVX)) {
@@ -331,14 +332,22 @@ static const struct {
     uint16_t feature;
     uint32_t bits;
 } cr4_bits[] = {
-    {X86_FEAT_VME, X86_CR4_VME | X86_CR4_PVI}, {X86_FEAT_TSC, X86_CR4_TSD},
-    {X86_FEAT_DE, X86_CR4_DE},                 {X86_FEAT_PSE, X86_CR4_PSE},
-    {X86_FEAT_PAE, X86_CR4_PAE},               {X86_FEAT_MCE, X86_CR4_MCE},
-    {X86_FEAT_PGE, X86_CR4_PGE},               {X86_FEAT_FXSR, X86_CR4_OSFXSR},
-    {X86_FEAT_SSE, X86_CR4_OSXMMEXCPT},        {X86_FEAT_UMIP, X86_CR4_UMIP},
-    {X86_FEAT_LA57, X86_CR4_LA57},             {X86_FEAT_FSGSBASE, X86_CR4_FSGSBASE},
-    {X86_FEAT_PCID, X86_CR4_PCIDE},            {X86_FEAT_XSAVE, X86_CR4_OSXSAVE},
-    {X86_FEAT_SMEP, X86_CR4_SMEP},             {X86_FEAT_SMAP, X86_CR4_SMAP},
+    {X86_FEAT_VME, X86_CR4_VME | X86_CR4_PVI},
+    {X86_FEAT_TSC, X86_CR4_TSD},
+    {X86_FEAT_DE, X86_CR4_DE},
+    {X86_FEAT_PSE, X86_CR4_PSE},
+    {X86_FEAT_PAE, X86_CR4_PAE},
+    {X86_FEAT_MCE, X86_CR4_MCE},
+    {X86_FEAT_PGE, X86_CR4_PGE},
+    {X86_FEAT_FXSR, X86_CR4_OSFXSR},
+    {X86_FEAT_SSE, X86_CR4_OSXMMEXCPT},
+    {X86_FEAT_UMIP, X86_CR4_UMIP},
+    {X86_FEAT_LA57, X86_CR4_LA57},
+    {X86_FEAT_FSGSBASE, X86_CR4_FSGSBASE},
+    {X86_FEAT_PCID, X86_CR4_PCIDE},
+    {X86_FEAT_XSAVE, X86_CR4_OSXSAVE},
+    {X86_FEAT_SMEP, X86_CR4_SMEP},
+    {X86_FEAT_SMAP, X86_CR4_SMAP},
 };
 
 static void control_bits(struct x86_cpuid_model *m)

@@ -115,7 +115,8 @@ struct x86_feature_row {
 
 enum x86_feature_needs {
     X86_NEEDS_NOTHING,  /* the model's own, or emulated under every engine */
-    X86_NEEDS_HARDWARE, /* the host's bit, where the host's processor runs the guest; software does it itself */
+    X86_NEEDS_HARDWARE, /* the host's bit, where the host's processor runs the guest; software does it itself
+                         */
     X86_NEEDS_HOST,     /* the host's bit under every engine: its own instructions do the work */
 };
 

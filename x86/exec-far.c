@@ -170,9 +170,9 @@ static bool transfer_system(struct x86_cpu *cpu, const struct transfer *t, const
     unsigned level = MAX(cpu->cpl, t->target.selector & 3U);
     enum x86_task_kind kind = t->call ? X86_TASK_CALL : X86_TASK_JUMP;
     uint32_t error = t->target.selector & 0xfffc;
-    bool known = type == X86_SYS_CALL32 ||
-                 (!x86_long(cpu) && (type == X86_SYS_CALL16 || type == X86_SYS_TASK || type == X86_SYS_TSS16 ||
-                                     type == X86_SYS_TSS32));
+    bool known =
+        type == X86_SYS_CALL32 || (!x86_long(cpu) && (type == X86_SYS_CALL16 || type == X86_SYS_TASK ||
+                                                      type == X86_SYS_TSS16 || type == X86_SYS_TSS32));
 
     if (!known || x86_seg_dpl(&d->seg) < level)
         return x86_fail(cpu, X86_GP, error);
@@ -249,7 +249,8 @@ bool x86_return_code(struct x86_cpu *cpu, uint16_t selector, uint64_t offset, st
     return x86_code_prepare(cpu, d, 0) && x86_code_offset(cpu, &d->seg, offset);
 }
 
-bool x86_return_stack(struct x86_cpu *cpu, uint16_t selector, unsigned cpl, bool to_64bit, struct x86_segment *ss)
+bool x86_return_stack(struct x86_cpu *cpu, uint16_t selector, unsigned cpl, bool to_64bit,
+                      struct x86_segment *ss)
 {
     struct x86_descriptor d;
 

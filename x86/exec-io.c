@@ -108,8 +108,8 @@ static bool outs_one(struct x86_cpu *cpu, const struct x86_insn *insn, uint16_t 
 
 typedef bool string_fn(struct x86_cpu *cpu, const struct x86_insn *insn, uint16_t port, unsigned size);
 
-static enum x86_result string_io(struct x86_cpu *cpu, const struct x86_insn *insn, unsigned size, unsigned index,
-                                 string_fn *one)
+static enum x86_result string_io(struct x86_cpu *cpu, const struct x86_insn *insn, unsigned size,
+                                 unsigned index, string_fn *one)
 {
     uint64_t step = cpu->s.rflags & X86_FL_DF ? -(uint64_t)size : size;
     uint16_t port = (uint16_t)cpu->s.gpr[X86_RDX];

@@ -12,27 +12,27 @@
 #include "x86/exec-sys.h"
 #include "x86/system-internal.h"
 
-#define MSR_EBL_CR_POWERON  0x2a
-#define MSR_SMI_COUNT       0x34
-#define MSR_UCODE_WRITE     0x79
-#define MSR_PLATFORM_INFO   0xce
-#define MSR_PERF_STATUS     0x198
-#define MSR_DEBUGCTL        0x1d9
-#define MSR_LASTBRANCH_FROM 0x1db
-#define MSR_LASTBRANCH_TO   0x1dc
-#define MSR_LASTINT_FROM    0x1dd
-#define MSR_LASTINT_TO      0x1de
-#define MSR_SYSCFG          0xc0010010U
-#define MSR_HWCR            0xc0010015U
-#define MSR_TOP_MEM         0xc001001aU
-#define MSR_TOP_MEM2        0xc001001dU
-#define MSR_NB_CFG          0xc001001fU
-#define MSR_PATCH_LOADER    0xc0010020U
-#define MSR_INT_PENDING     0xc0010055U
-#define MSR_MMIO_CONF_BASE  0xc0010058U
-#define MSR_DC_CFG          0xc0011022U
-#define MSR_DE_CFG          0xc0011029U
-#define MSR_BU_CFG2         0xc001102aU
+#define MSR_EBL_CR_POWERON   0x2a
+#define MSR_SMI_COUNT        0x34
+#define MSR_UCODE_WRITE      0x79
+#define MSR_PLATFORM_INFO    0xce
+#define MSR_PERF_STATUS      0x198
+#define MSR_DEBUGCTL         0x1d9
+#define MSR_LASTBRANCH_FROM  0x1db
+#define MSR_LASTBRANCH_TO    0x1dc
+#define MSR_LASTINT_FROM     0x1dd
+#define MSR_LASTINT_TO       0x1de
+#define MSR_SYSCFG           0xc0010010U
+#define MSR_HWCR             0xc0010015U
+#define MSR_TOP_MEM          0xc001001aU
+#define MSR_TOP_MEM2         0xc001001dU
+#define MSR_NB_CFG           0xc001001fU
+#define MSR_PATCH_LOADER     0xc0010020U
+#define MSR_INT_PENDING      0xc0010055U
+#define MSR_MMIO_CONF_BASE   0xc0010058U
+#define MSR_DC_CFG           0xc0011022U
+#define MSR_DE_CFG           0xc0011029U
+#define MSR_BU_CFG2          0xc001102aU
 
 #define HWCR_MC_STATUS_WR_EN BIT64(18)
 #define HWCR_TSC_FREQ_SEL    BIT64(24) /* the TSC counts at the P0 frequency */
@@ -69,17 +69,22 @@ struct msr_rule {
 };
 
 #define STATE(number, member, mask, feat)                                                                    \
-    {.msr = number,                                                                                          \
-     .kind = MSR_STATE,                                                                                      \
-     .feature = feat,                                                                                        \
-     .offset = offsetof(struct x86_state, member),                                                           \
-     .bits = mask}
+    {                                                                                                        \
+        .msr = number, .kind = MSR_STATE, .feature = feat, .offset = offsetof(struct x86_state, member),     \
+        .bits = mask                                                                                         \
+    }
 #define ADDRESS(number, member, feat)                                                                        \
-    {.msr = number, .kind = MSR_CANONICAL, .feature = feat, .offset = offsetof(struct x86_state, member)}
+    {                                                                                                        \
+        .msr = number, .kind = MSR_CANONICAL, .feature = feat, .offset = offsetof(struct x86_state, member)  \
+    }
 #define CONST(number, vend, val)                                                                             \
-    {.msr = number, .kind = MSR_CONST, .vendor = X86_VENDOR_##vend, .value = val}
+    {                                                                                                        \
+        .msr = number, .kind = MSR_CONST, .vendor = X86_VENDOR_##vend, .value = val                          \
+    }
 #define IGNORE(number, vend, val, mask)                                                                      \
-    {.msr = number, .kind = MSR_IGNORE, .vendor = X86_VENDOR_##vend, .value = val, .bits = mask}
+    {                                                                                                        \
+        .msr = number, .kind = MSR_IGNORE, .vendor = X86_VENDOR_##vend, .value = val, .bits = mask           \
+    }
 
 static const struct msr_rule rules[] = {
     STATE(X86_MSR_SYSENTER_CS, sysenter_cs, 0xffffffff, X86_FEAT_SEP),
@@ -340,12 +345,13 @@ static bool special_write(struct x86_cpu *cpu, uint32_t msr, uint64_t value)
 
 bool x86_msr_read(struct x86_cpu *cpu, uint32_t msr, uint64_t *value)
 {
-    const struct msr_rule *r = rule_find(cpu, msr);
+    const struct msr_rule *r;
     const uint64_t *mtrr;
     uint64_t v;
 
     if (is_platform(msr))
         return cpu->env->msr_read(cpu, msr, value);
+    r = rule_find(cpu, msr);
     if (r) {
         *value = r->kind == MSR_STATE || r->kind == MSR_CANONICAL ? *member(cpu, r) : r->value;
         return true;
@@ -383,11 +389,12 @@ static bool rule_write(struct x86_cpu *cpu, const struct msr_rule *r, uint64_t v
 
 bool x86_msr_write(struct x86_cpu *cpu, uint32_t msr, uint64_t value)
 {
-    const struct msr_rule *r = rule_find(cpu, msr);
+    const struct msr_rule *r;
     uint64_t *mtrr;
 
     if (is_platform(msr))
         return cpu->env->msr_write(cpu, msr, value);
+    r = rule_find(cpu, msr);
     if (r)
         return rule_write(cpu, r, value);
     mtrr = mtrr_find(cpu, msr);
