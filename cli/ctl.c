@@ -18,14 +18,19 @@ static int complain(const char *socket_path, const char *what)
     return 1;
 }
 
-static FILE *dial(const char *path)
+/* Two streams on one socket: a stream for both ways would have to seek between them. */
+struct peer {
+    FILE *in, *out;
+};
+
+static int dial(const char *path)
 {
     struct sockaddr_un addr = {.sun_family = AF_UNIX};
     int fd;
 
     if (strlen(path) >= sizeof(addr.sun_path)) {
         complain(path, "the path is too long for a socket");
-        return NULL;
+        return -1;
     }
     strcpy(addr.sun_path, path);
     fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
@@ -34,9 +39,9 @@ static FILE *dial(const char *path)
                  errno == ECONNREFUSED ? "nobody listens there any more: the VM has ended" : strerror(errno));
         if (fd >= 0)
             close(fd);
-        return NULL;
+        return -1;
     }
-    return fdopen(fd, "r+");
+    return fd;
 }
 
 /* The next object; NULL: the VM has gone. */
@@ -93,7 +98,7 @@ static bool add_argument(json_t *args, const char *text)
     return json_object_set_new(args, key, value ? value : json_string(equals + 1)) == 0;
 }
 
-static int command(FILE *f, const char *path, int argc, char **argv)
+static int command(struct peer *p, const char *path, int argc, char **argv)
 {
     json_t *args = json_object(), *answer;
     const char *text;
@@ -106,9 +111,9 @@ static int command(FILE *f, const char *path, int argc, char **argv)
             return USAGE;
         }
     }
-    if (send_object(f, json_pack("{s:s, s:o}", "execute", argv[0], "arguments", args)) < 0)
+    if (send_object(p->out, json_pack("{s:s, s:o}", "execute", argv[0], "arguments", args)) < 0)
         return complain(path, "the VM went away");
-    answer = await(f);
+    answer = await(p->in);
     if (!answer)
         return complain(path, "the VM went away before it answered");
     text = json_string_value(json_object_get(json_object_get(answer, "error"), "desc"));
@@ -133,25 +138,26 @@ static int events(FILE *f)
     return 0;
 }
 
-static int talk(FILE *f, const char *path, int argc, char **argv)
+static int talk(struct peer *p, const char *path, int argc, char **argv)
 {
-    json_t *greeting = receive(f), *answer;
+    json_t *greeting = receive(p->in), *answer;
 
     if (!json_object_get(greeting, "QMP")) {
         json_decref(greeting);
         return complain(path, "does not speak QMP");
     }
     json_decref(greeting);
-    if (send_object(f, json_pack("{s:s}", "execute", "qmp_capabilities")) < 0 || !(answer = await(f)))
+    if (send_object(p->out, json_pack("{s:s}", "execute", "qmp_capabilities")) < 0 ||
+        !(answer = await(p->in)))
         return complain(path, "the VM went away");
     json_decref(answer);
-    return strcmp(argv[0], "--events") ? command(f, path, argc, argv) : events(f);
+    return strcmp(argv[0], "--events") ? command(p, path, argc, argv) : events(p->in);
 }
 
 int cmd_ctl(int argc, char **argv)
 {
-    FILE *f;
-    int status;
+    struct peer p;
+    int status = 1, fd;
 
     if (argc < 3) {
         fputs("Usage: batuta ctl SOCKET COMMAND [KEY=VALUE…]\n"
@@ -160,10 +166,16 @@ int cmd_ctl(int argc, char **argv)
               stderr);
         return USAGE;
     }
-    f = dial(argv[1]);
-    if (!f)
+    fd = dial(argv[1]);
+    if (fd < 0)
         return 1;
-    status = talk(f, argv[1], argc - 2, argv + 2);
-    fclose(f);
+    p.in = fdopen(fd, "r");
+    p.out = fdopen(dup(fd), "w");
+    if (p.in && p.out)
+        status = talk(&p, argv[1], argc - 2, argv + 2);
+    if (p.out)
+        fclose(p.out);
+    if (p.in)
+        fclose(p.in);
     return status;
 }

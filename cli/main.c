@@ -11,7 +11,6 @@
 #include <unistd.h>
 
 #include "cli/ctl.h"
-#include "vmm/version.h"
 
 #define USAGE 2
 

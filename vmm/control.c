@@ -12,7 +12,6 @@
 #include "core/plat.h"
 #include "vmm/console-internal.h"
 #include "vmm/loop.h"
-#include "vmm/version.h"
 
 #define MAX_CLIENTS 16
 #define MAX_UNSENT  MIB(4) /* answers and events that a client leaves unread */

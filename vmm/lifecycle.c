@@ -23,8 +23,7 @@ static void stop(struct vmm *vmm)
 
 void lifecycle_powerdown(struct vmm *vmm)
 {
-    vm_emit(&vmm->vm, VM_EVENT_POWERDOWN, 0);
-    if (vmm->power_button)
+    if (vmm->vm.state != VM_SHUTDOWN)
         vmm->power_button(vmm);
 }
 

@@ -34,6 +34,7 @@ struct vmm {
     struct plat_linux plat;
     struct host_ram ram;
     struct vm vm;
+    bool vm_made;
     struct vcpu_thread *threads;
     struct boot *boot;
     struct error boot_error; /* of the first load */
@@ -65,7 +66,7 @@ int lifecycle_init(struct vmm *vmm, struct error *err);
 void lifecycle_on_event(void *opaque, struct vm *vm, enum vm_event event, uint64_t arg);
 void lifecycle_escape(void *opaque, enum escape_action action);
 void lifecycle_console_lost(void *opaque, const char *why);
-/* Presses the power button; the event goes out whether or not the guest cares. */
+/* Presses the power button, which tells of it whether or not the guest cares. */
 void lifecycle_powerdown(struct vmm *vmm);
 /* The program's exit status after the VM's end. */
 int lifecycle_status(const struct vmm *vmm);
