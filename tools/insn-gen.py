@@ -212,7 +212,7 @@ def parse_properties(row, text):
             row.flags.append('VSIB')
         elif name == 'novec':
             row.properties.discard('vec')
-        elif word in PROPERTIES or word in ('unaligned', 'fxsave'):
+        elif word in PROPERTIES or word == 'unaligned':
             row.properties.add(word)
         else:
             raise TableError('property: ' + word)
@@ -221,7 +221,7 @@ def parse_properties(row, text):
 
 def alignment(row):
     """Legacy SSE wants 16-byte operands aligned, unless the row says otherwise."""
-    if row.vex or 'vec' not in row.properties or 'unaligned' in row.properties:
+    if 'vec' not in row.properties or 'unaligned' in row.properties:
         return
     for how, _, _, _, memory, _, _ in row.operands:
         if how == 'RM' and memory in ('x', 'o') and row.key.get('mod3') != (1, 1):
@@ -289,10 +289,10 @@ def parse(paths):
                     if len(row.operands) > 6:
                         raise TableError('too many operands')
                     vex = parse_properties(row, properties)
-                    alignment(row)
                     rows.append(row)
                     if vex is not None:
                         rows.extend(vex_forms(row, vex))
+                    alignment(row)
                 except (TableError, ValueError, KeyError, IndexError) as error:
                     sys.exit('%s: %s' % (where, error))
     return rows
