@@ -159,7 +159,7 @@ static bool is_movmsk(const struct pair *p, enum difference d)
 
 static bool is_pcmpestr_w(const struct pair *p, enum difference d)
 {
-    return d == HIDDEN_REGISTER && p->mode != X86_MODE_64 && p->bytes[p->ours.modrm_offset - 2] & 0x80 &&
+    return d == HIDDEN_REGISTER && p->mode != X86_MODE_64 && p->ours.vex_w &&
            (p->ours.id == X86_VPCMPESTRI || p->ours.id == X86_VPCMPESTRM);
 }
 
