@@ -20,7 +20,8 @@ PP = {'np': 0, '66': 1, 'f3': 2, 'f2': 3}
 FLAGS = {'c': 'CF', 'p': 'PF', 'a': 'AF', 'z': 'ZF', 's': 'SF', 'o': 'OF'}
 PROPERTIES = {'lock': 'LOCKABLE', 'priv': 'PRIVILEGED', 'branch': 'BRANCH', 'fp': 'FP_EXC',
               'aligned': 'ALIGNED', 'vec': 'VECTOR', 'x87': 'X87', 'serialize': 'SERIALIZE',
-              'string': 'STRING', 'io': 'IO', 'maybe': 'FLAGS_MAYBE'}
+              'string': 'STRING', 'io': 'IO', 'maybe': 'FLAGS_MAYBE',
+              'privud': 'PRIV_UD', 'prot': 'PROTECTED'}
 
 # Sizes in bytes: a number, or one for each value of what selects it.
 SIZES = {
@@ -113,6 +114,7 @@ def parse_opcode(row, word):
 
 def parse_vex(row, word):
     row.vex = True
+    row.properties.add('prot')
     length, pp, w = word.split('.')[1:]
     if length in ('128', '256'):
         row.fix('l', int(length == '256'))
@@ -212,6 +214,8 @@ def parse_properties(row, text):
             row.flags.append('VSIB')
         elif name == 'novec':
             row.properties.discard('vec')
+        elif word == 'privud':
+            row.properties.update(('priv', 'privud'))
         elif word in PROPERTIES or word == 'unaligned':
             row.properties.add(word)
         else:
@@ -231,6 +235,7 @@ def alignment(row):
 def vex_form(row, spec, length, feature):
     """The VEX form of a legacy SSE row: see "vex=" in docs/insn-table.md."""
     form = Row('V' + row.name, row.where, feature, row.properties)
+    form.properties.add('prot')
     form.map, form.opcode, form.modrm, form.vex = row.map, row.opcode, row.modrm, True
     form.read, form.written, form.undefined = row.read, row.written, row.undefined
     for field, (mask, value) in row.key.items():

@@ -55,6 +55,17 @@ static void test_properties(void **state)
     assert_int_equal(ROW(0x0f, 0x6f, 0xc0)->properties & (X86_ROW_X87 | X86_ROW_VECTOR), X86_ROW_X87);
 }
 
+static void test_modes(void **state)
+{
+    assert_true(ROW(0x0f, 0x01, 0xcb)->properties & X86_ROW_PRIV_UD); /* stac */
+    assert_true(ROW(0x0f, 0x01, 0xcb)->properties & X86_ROW_PRIVILEGED);
+    assert_false(ROW(0x0f, 0x01, 0xf8)->properties & X86_ROW_PRIV_UD);   /* swapgs */
+    assert_true(ROW(0x0f, 0x00, 0xd0)->properties & X86_ROW_PROTECTED);  /* lldt */
+    assert_true(ROW(0xc5, 0xf8, 0x77)->properties & X86_ROW_PROTECTED);  /* vzeroupper */
+    assert_false(ROW(0x0f, 0x01, 0x10)->properties & X86_ROW_PROTECTED); /* lgdt */
+    assert_false(ROW(0x0f, 0x58, 0xc0)->properties & X86_ROW_PROTECTED);
+}
+
 static void test_features(void **state)
 {
     assert_int_equal(ROW(0x01, 0xc0)->feature, X86_FEAT_NONE);
@@ -83,10 +94,8 @@ static void test_every_row(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_flags),
-        cmocka_unit_test(test_properties),
-        cmocka_unit_test(test_features),
-        cmocka_unit_test(test_every_row),
+        cmocka_unit_test(test_flags),    cmocka_unit_test(test_properties), cmocka_unit_test(test_modes),
+        cmocka_unit_test(test_features), cmocka_unit_test(test_every_row),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
