@@ -69,7 +69,7 @@ static inline uint64_t flat_env_mmio_read(struct x86_cpu *cpu, uint64_t gpa, uns
     f->mmio_gpa = gpa;
     f->mmio_size = size;
     for (unsigned i = 0; i < size; i++)
-        value |= ((gpa + i) & 0x7f | 0x80) << (8 * i);
+        value |= (((gpa + i) & 0x7f) | 0x80) << (8 * i);
     return value;
 }
 
@@ -147,10 +147,11 @@ static inline void flat_page(struct flat_cpu *f, uint64_t lin, uint64_t gpa, uin
     x86_tlb_flush_page(&f->cpu, lin);
 }
 
-static inline void flat_segment(struct flat_cpu *f, unsigned seg, uint16_t selector, uint64_t base, uint32_t limit,
-                                uint32_t attr)
+static inline void flat_segment(struct flat_cpu *f, unsigned seg, uint16_t selector, uint64_t base,
+                                uint32_t limit, uint32_t attr)
 {
-    f->cpu.s.seg[seg] = (struct x86_segment){.base = base, .limit = limit, .attr = attr, .selector = selector};
+    f->cpu.s.seg[seg] =
+        (struct x86_segment){.base = base, .limit = limit, .attr = attr, .selector = selector};
 }
 
 /* Brings the processor to 64-bit, 32-bit or 16-bit protected mode with flat segments, CPL 0 or 3. */

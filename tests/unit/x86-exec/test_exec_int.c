@@ -76,7 +76,7 @@ static void flags_go_around(void **state)
         store_le64(f->ram + FLAT_STACK, flags | X86_FL_DF | X86_FL_ID);
         assert_int_equal(FLAT_EXEC(f, 0x9d), X86_NEXT); /* popf */
         assert_int_equal(x86_flags_get(&f->cpu), flags | X86_FL_DF | X86_FL_ID | X86_FL_FIXED);
-        FLAT_EXEC(f, 0x9f);       /* lahf */
+        FLAT_EXEC(f, 0x9f);             /* lahf */
         FLAT_EXEC(f, 0x80, 0xf4, 0xff); /* xor ah, -1: all flags change */
         FLAT_EXEC(f, 0x80, 0xf4, 0xff);
         FLAT_EXEC(f, 0x9e); /* sahf: OF stays as XOR left it */
@@ -122,10 +122,10 @@ static void division_faults(void **state)
         {0, 1, 0, false, false},
         {0, 7, 2, true, true},
         {1, 0, 1, false, false},
-        {1, 0, 2, false, true},                                /* 2^63 is one too much for IDIV */
-        {~0ULL, BIT64(63), 1, true, false},                    /* -2^63 / 1 */
-        {~0ULL, BIT64(63), ~0ULL, false, false},               /* -2^63 / -1 */
-        {~0ULL, ~0ULL, ~0ULL, true, false},                    /* -1 / -1; unsigned: 2^64 + 1 - … too big */
+        {1, 0, 2, false, true},                  /* 2^63 is one too much for IDIV */
+        {~0ULL, BIT64(63), 1, true, false},      /* -2^63 / 1 */
+        {~0ULL, BIT64(63), ~0ULL, false, false}, /* -2^63 / -1 */
+        {~0ULL, ~0ULL, ~0ULL, true, false},      /* -1 / -1; unsigned: 2^64 + 1 - … too big */
         {0x7fffffffffffffff, 0, 0x8000000000000000, false, true},
     };
 
@@ -219,7 +219,7 @@ static void read_only_pages(void **state)
     flat_page(f, DATA, DATA, X86_PTE_P | X86_PTE_U);
     gpr(f)[X86_RBX] = DATA;
     gpr(f)[X86_RAX] = 1;
-    assert_int_equal(FLAT_EXEC(f, 0x48, 0x39, 0x03), X86_NEXT); /* cmp [rbx], rax only reads */
+    assert_int_equal(FLAT_EXEC(f, 0x48, 0x39, 0x03), X86_NEXT);        /* cmp [rbx], rax only reads */
     assert_int_equal(FLAT_EXEC(f, 0x48, 0x0f, 0xb1, 0x0b), X86_FAULT); /* cmpxchg writes, though unequal */
     assert_page_fault(f, DATA, X86_PF_P | X86_PF_W);
     assert_int_equal(gpr(f)[X86_RAX], 1);
@@ -344,7 +344,7 @@ static void *hammer(void *arg)
         FLAT_EXEC(f, 0xf0, 0xff, 0x03); /* lock inc dword [rbx] */
         gpr(f)[X86_RCX] = 3;
         FLAT_EXEC(f, 0xf0, 0x48, 0x0f, 0xc1, 0x4b, 0x09); /* lock xadd [rbx+9], rcx: misaligned */
-        do { /* a spin lock by xchg around a plain increment */
+        do {                                              /* a spin lock by xchg around a plain increment */
             gpr(f)[X86_RAX] = 1;
             FLAT_EXEC(f, 0x86, 0x43, 0x20); /* xchg [rbx+32], al */
         } while (gpr(f)[X86_RAX]);
@@ -398,9 +398,9 @@ static void watched_pages_are_told(void **state)
 
     f->slow_page = DATA;
     gpr(f)[X86_RBX] = DATA;
-    FLAT_EXEC(f, 0x89, 0x03);             /* mov */
-    FLAT_EXEC(f, 0x01, 0x03);             /* add */
-    FLAT_EXEC(f, 0xf0, 0x01, 0x03);       /* lock add */
+    FLAT_EXEC(f, 0x89, 0x03);       /* mov */
+    FLAT_EXEC(f, 0x01, 0x03);       /* add */
+    FLAT_EXEC(f, 0xf0, 0x01, 0x03); /* lock add */
     assert_int_equal(f->stored_calls, 3);
     FLAT_EXEC(f, 0x39, 0x03); /* cmp */
     assert_int_equal(f->stored_calls, 3);
@@ -639,7 +639,7 @@ static void addresses_wrap_at_64k(void **state)
     gpr(f)[X86_RAX] = 0x12345678;
     assert_int_equal(FLAT_EXEC(f, 0xff, 0xe0), X86_JUMP); /* jmp ax */
     assert_int_equal(f->cpu.s.rip, 0x5678);
-    gpr(f)[X86_RCX] = 0x50000; /* CX is 0 */
+    gpr(f)[X86_RCX] = 0x50000;                            /* CX is 0 */
     assert_int_equal(FLAT_EXEC(f, 0xe3, 0x10), X86_JUMP); /* jcxz */
     assert_int_equal(f->cpu.s.rip, FLAT_CODE + 0x12);
 }
@@ -732,7 +732,8 @@ static void make_tables(struct flat_cpu *f)
     for (unsigned v = 0; v < 32; v++) {
         uint64_t handler = FLAT_CODE + 16 * v;
 
-        store_le64(f->ram + 0x400 + v * 16, (handler & 0xffff) | 8ULL << 16 | 0x8e00ULL << 32 | (handler >> 16) << 48);
+        store_le64(f->ram + 0x400 + v * 16,
+                   (handler & 0xffff) | 8ULL << 16 | 0x8e00ULL << 32 | (handler >> 16) << 48);
         store_le64(f->ram + 0x400 + v * 16 + 8, 0);
     }
     store_le64(f->ram + 0x808, 0x00af9b000000ffff); /* 64-bit code */
