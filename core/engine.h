@@ -40,6 +40,9 @@ struct engine_ops {
     int (*state_get)(struct vcpu *vcpu);
     int (*state_put)(struct vcpu *vcpu);
 
+    /* Power-on state of what the engine has beyond cpu.s (its local APIC); state_put() follows. NULL: nothing. */
+    void (*vcpu_reset)(struct vcpu *vcpu);
+
     /* A device stored to guest RAM. NULL: nobody cares. Any thread. */
     void (*memory_written)(struct vm *vm, uint64_t gpa, uint64_t len);
     /* What lies behind a RAM page for cpu.env->page: may it be written without telling? NULL: yes. */

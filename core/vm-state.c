@@ -112,6 +112,9 @@ int vm_save(struct vm *vm, struct state_io *io, struct error *err)
     struct device *dev;
     int e;
 
+    if (vm->engine->own_lapic)
+        return error_set(err, ENOTSUP, "the %s engine keeps the local APICs to itself: its VMs cannot be saved yet",
+                         vm->engine->name);
     memcpy(m.line_level, vm->irqs.line_level, sizeof(m.line_level));
     store_le32(magic + STATE_MAGIC_SIZE, STATE_STREAM_VERSION);
     e = io->transfer(io, magic, sizeof(magic));
