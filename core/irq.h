@@ -51,6 +51,8 @@ struct irqs {
     void (*ioapic_eoi)(void *opaque, uint8_t vector); /* a level-triggered vector was ended at a local APIC */
     /* The MSI that a pin sends as it is programmed now, for engines with their own local APICs; false: masked. */
     bool (*ioapic_route)(void *opaque, unsigned pin, uint64_t *address, uint32_t *data);
+    /* What a pin sends, for engines that route level-triggered pins themselves; false: the pin is masked. */
+    bool (*ioapic_message)(void *opaque, unsigned pin, uint64_t *address, uint32_t *data);
     void *ioapic_opaque;
 
     uint16_t line_level[IRQ_GSI_COUNT]; /* how many sources hold the line up */

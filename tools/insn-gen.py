@@ -234,9 +234,14 @@ def vex_form(row, spec, length, feature):
     form.map, form.opcode, form.modrm, form.vex = row.map, row.opcode, row.modrm, True
     form.read, form.written, form.undefined = row.read, row.written, row.undefined
     for field, (mask, value) in row.key.items():
-        form.fix(field, value, mask)
-    if spec.endswith('w1'):
+        if field != 'w':
+            form.fix(field, value, mask)
+    if spec.endswith(('w0', 'w1')):
+        form.fix('w', int(spec[-1]))
+    elif row.key.get('w') == (1, 1):
+        # Outside 64-bit mode VEX.W chooses nothing where it is about a GPR's size.
         form.fix('w', 1)
+        form.fix('mode', 2, 2)
     if length is not None:
         form.fix('l', length)
     operands = list(row.operands)
@@ -281,7 +286,7 @@ def parse(paths):
                     row = Row(name, where, feature, words)
                     parse_encoding(row, encoding)
                     row.operands = [parse_operand(row, w) for w in operands.split()]
-                    if len(row.operands) > 5:
+                    if len(row.operands) > 6:
                         raise TableError('too many operands')
                     vex = parse_properties(row, properties)
                     alignment(row)

@@ -14,12 +14,12 @@
 
 #define COPY_SIZE 40 /* 15 prefixes, then VEX, opcode, ModRM, SIB, displacement, two immediates */
 
-#define REX_W 8
-#define REX_R 4
-#define REX_X 2
-#define REX_B 1
+#define REX_W     8
+#define REX_R     4
+#define REX_X     2
+#define REX_B     1
 
-#define MAP_VEX 4 /* added to the map's number */
+#define MAP_VEX   4 /* added to the map's number */
 
 struct decoder {
     uint8_t copy[COPY_SIZE];
@@ -33,8 +33,8 @@ struct decoder {
     unsigned l;
     unsigned reg; /* ModRM fields, extended by rex */
     unsigned rm;
-    uint8_t segment; /* override, X86_SEG_COUNT if none */
-    bool is_register; /* ModRM.rm is one */
+    uint8_t segment;   /* override, X86_SEG_COUNT if none */
+    bool is_register;  /* ModRM.rm is one */
     uint8_t select[5]; /* for struct insn_size, by enum size_selector */
     unsigned immediates;
 };
@@ -51,12 +51,18 @@ enum prefix {
 };
 
 static const uint8_t prefix_of[256] = {
-    [0x26] = PREFIX_SEGMENT + X86_ES, [0x2e] = PREFIX_SEGMENT + X86_CS,
-    [0x36] = PREFIX_SEGMENT + X86_SS, [0x3e] = PREFIX_SEGMENT + X86_DS,
-    [0x40 ... 0x4f] = PREFIX_REX,     [0x64] = PREFIX_SEGMENT + X86_FS,
-    [0x65] = PREFIX_SEGMENT + X86_GS, [0x66] = PREFIX_OPSIZE,
-    [0x67] = PREFIX_ADDRSIZE,         [0xf0] = PREFIX_LOCK,
-    [0xf2] = PREFIX_REPNE,            [0xf3] = PREFIX_REP,
+    [0x26] = PREFIX_SEGMENT + X86_ES,
+    [0x2e] = PREFIX_SEGMENT + X86_CS,
+    [0x36] = PREFIX_SEGMENT + X86_SS,
+    [0x3e] = PREFIX_SEGMENT + X86_DS,
+    [0x40 ... 0x4f] = PREFIX_REX,
+    [0x64] = PREFIX_SEGMENT + X86_FS,
+    [0x65] = PREFIX_SEGMENT + X86_GS,
+    [0x66] = PREFIX_OPSIZE,
+    [0x67] = PREFIX_ADDRSIZE,
+    [0xf0] = PREFIX_LOCK,
+    [0xf2] = PREFIX_REPNE,
+    [0xf3] = PREFIX_REP,
 };
 
 static uint8_t next_byte(struct decoder *d)
@@ -145,7 +151,6 @@ static bool take_vex(struct decoder *d, unsigned first)
 static bool take_opcode(struct decoder *d)
 {
     unsigned byte = next_byte(d);
-    bool ok = true;
     if (byte == 0x0f) {
         byte = next_byte(d);
         d->out->map = 1;
@@ -154,11 +159,12 @@ static bool take_opcode(struct decoder *d)
             byte = next_byte(d);
         }
     } else if ((byte & 0xfe) == 0xc4 && (d->mode == X86_MODE_64 || d->copy[d->at] >= 0xc0)) {
-        ok = take_vex(d, byte);
+        if (!take_vex(d, byte))
+            return false;
         byte = next_byte(d);
     }
     d->out->opcode = (uint8_t)byte;
-    return ok;
+    return true;
 }
 
 /* The row of this opcode, -1 if there is none. Reads ModRM if the opcode has it. */
@@ -222,8 +228,8 @@ static void take_memory_16(struct decoder *d)
     static const struct {
         uint8_t base, index, seg;
     } forms[8] = {
-        {X86_RBX, X86_RSI, X86_DS}, {X86_RBX, X86_RDI, X86_DS},    {X86_RBP, X86_RSI, X86_SS},
-        {X86_RBP, X86_RDI, X86_SS}, {X86_RSI, X86_NO_REG, X86_DS}, {X86_RDI, X86_NO_REG, X86_DS},
+        {X86_RBX, X86_RSI, X86_DS},    {X86_RBX, X86_RDI, X86_DS},    {X86_RBP, X86_RSI, X86_SS},
+        {X86_RBP, X86_RDI, X86_SS},    {X86_RSI, X86_NO_REG, X86_DS}, {X86_RDI, X86_NO_REG, X86_DS},
         {X86_RBP, X86_NO_REG, X86_SS}, {X86_RBX, X86_NO_REG, X86_DS},
     };
     struct x86_mem *mem = &d->out->mem;
@@ -358,7 +364,7 @@ static void take_operand(struct decoder *d, const struct insn_template *template
             return set_memory(op, size_of(d, template->mem_size), X86_NO_REG);
         return set_register(d, op, d->rm | (d->rex & REX_B) << 3);
     case OPERAND_VVVV:
-        return set_register(d, op, d->vvvv);
+        return set_register(d, op, d->vvvv & (d->mode == X86_MODE_64 ? 15U : 7U));
     case OPERAND_OPCODE:
         return set_register(d, op, (d->out->opcode & 7U) | (d->rex & REX_B) << 3);
     case OPERAND_FIXED:

@@ -13,7 +13,7 @@
 #include "x86/insn-ids.h" /* enum x86_id: X86_INVALID, X86_ADD, X86_ADDPD, … (generated) */
 
 #define X86_MAX_INSN_LEN 15
-#define X86_MAX_OPERANDS 5
+#define X86_MAX_OPERANDS 6
 
 /* The width of code (the D and L bits of CS), as the decoder sees it. */
 enum x86_mode {
