@@ -161,10 +161,10 @@ static inline bool x86_condition(uint32_t cc, unsigned cond)
     {                                                                                                        \
         uint16_t ax = (uint16_t)*cc;                                                                         \
         uint##bits##_t dx = *high;                                                                           \
-        __asm__(ALU_LOAD_FLAGS "mov %[low], %%" #acc "\n\t" #name #sfx " %[b]\n\tmov %%" #acc                \
-                               ", %[low]" ALU_SAVE_FLAGS                                                     \
-                : [cc] "+&a"(ax), [high] "+&d"(dx), [low] "+&r"(low)                                         \
-                : [b] "r"(b));                                                                               \
+        __asm__ volatile(ALU_LOAD_FLAGS "mov %[low], %%" #acc "\n\t" #name #sfx " %[b]\n\tmov %%" #acc       \
+                                        ", %[low]" ALU_SAVE_FLAGS                                            \
+                         : [cc] "+&a"(ax), [high] "+&d"(dx), [low] "+&r"(low)                                \
+                         : [b] "r"(b));                                                                      \
         *cc = ax;                                                                                            \
         *high = dx;                                                                                          \
         return low;                                                                                          \
@@ -176,11 +176,11 @@ static inline bool x86_condition(uint32_t cc, unsigned cond)
     {                                                                                                        \
         uint16_t ax = (uint16_t)*cc;                                                                         \
         uint8_t dl = *high;                                                                                  \
-        __asm__(ALU_LOAD_FLAGS "movb %[low], %%al\n\tmovb %%dl, %%ah\n\t" #name                              \
-                               "b %[b]\n\tmovb %%ah, %%dl\n\t"                                               \
-                               "movb %%al, %[low]" ALU_SAVE_FLAGS                                            \
-                : [cc] "+&a"(ax), [high] "+&d"(dl), [low] "+&r"(low)                                         \
-                : [b] "r"(b));                                                                               \
+        __asm__ volatile(ALU_LOAD_FLAGS "movb %[low], %%al\n\tmovb %%dl, %%ah\n\t" #name                     \
+                                        "b %[b]\n\tmovb %%ah, %%dl\n\t"                                      \
+                                        "movb %%al, %[low]" ALU_SAVE_FLAGS                                   \
+                         : [cc] "+&a"(ax), [high] "+&d"(dl), [low] "+&r"(low)                                \
+                         : [b] "r"(b));                                                                      \
         *cc = ax;                                                                                            \
         *high = dl;                                                                                          \
         return low;                                                                                          \
@@ -279,7 +279,7 @@ static inline bool alu_idiv_fits(int64_t high, uint64_t low, int64_t divisor, un
         return false;
     if (bits == 64) {
         uint64_t remainder = h;
-        __asm__("divq %[d]" : "=a"(quotient), "+d"(remainder) : "0"(l), [d] "r"(d) : "cc");
+        __asm__ volatile("divq %[d]" : "=a"(quotient), "+d"(remainder) : "0"(l), [d] "r"(d) : "cc");
     } else {
         quotient = (h << bits | l) / d;
     }
