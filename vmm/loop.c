@@ -10,8 +10,8 @@
 #include <time.h>
 #include <unistd.h>
 
-#define BATCH 64
-#define NEVER UINT64_MAX
+#define BATCH    64
+#define NEVER    UINT64_MAX
 #define NS_PER_S 1000000000ULL
 
 /*
@@ -37,7 +37,7 @@ struct loop {
 
     pthread_mutex_t work_lock; /* guards the queue */
     struct plat_work *work, **work_tail;
-    bool quit; /* atomic */
+    bool quit;     /* atomic */
     bool sleeping; /* atomic: an eventfd signal is needed to be noticed */
 };
 

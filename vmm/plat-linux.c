@@ -16,7 +16,8 @@ static struct plat_linux *linux_of(struct plat *plat)
     return container_of(plat, struct plat_linux, plat);
 }
 
-/* Large blocks come from fresh pages, which calloc() knows to be zero already; the original pointer lies before ours. */
+/* Large blocks come from fresh pages, which calloc() knows to be zero already; the original pointer lies
+ * before ours. */
 static void *op_alloc(struct plat *plat, size_t size)
 {
     size_t align = size >= 4096 ? 4096 : 64;
@@ -134,7 +135,8 @@ static void op_vcpu_wait(struct plat *plat, struct vcpu *vcpu)
     struct vcpu_thread *t = vcpu->plat_data;
     uint32_t idle = TOKEN_IDLE;
 
-    if (__atomic_compare_exchange_n(&t->token, &idle, TOKEN_WAITING, false, __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST)) {
+    if (__atomic_compare_exchange_n(&t->token, &idle, TOKEN_WAITING, false, __ATOMIC_SEQ_CST,
+                                    __ATOMIC_SEQ_CST)) {
         if (!__atomic_load_n(&vcpu->cpu.request, __ATOMIC_SEQ_CST))
             futex(&t->token, FUTEX_WAIT, TOKEN_WAITING);
     }

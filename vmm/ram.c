@@ -34,7 +34,8 @@ int host_ram_init(struct host_ram *ram, uint64_t size, struct error *err)
     if (ftruncate(ram->fd, (off_t)size) == 0)
         ram->base = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_NORESERVE, ram->fd, 0);
     if (ram->base == MAP_FAILED) {
-        r = error_set(err, errno, "cannot get %llu MiB for the guest's memory: %s: ask for less with --memory",
+        r = error_set(err, errno,
+                      "cannot get %llu MiB for the guest's memory: %s: ask for less with --memory",
                       (unsigned long long)(size >> 20), strerror(errno));
         host_ram_finish(ram);
         return r;
