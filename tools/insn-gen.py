@@ -157,7 +157,7 @@ def parse_encoding(row, text):
             row.fix('w', int(word[-1]))
         elif word == 'rexb0':
             row.fix('b', 0)
-        elif word in ('d64', 'f64', 'nomod'):
+        elif word in ('d64', 'f64', 'max32', 'nomod'):
             row.flags.append(word.upper())
         else:
             raise TableError('encoding: ' + word)

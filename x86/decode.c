@@ -205,6 +205,8 @@ static void set_sizes(struct decoder *d, const struct insn_desc *desc)
         opsize = d->rex & REX_W ? 2 : small ? 0 : 1;
         if (desc->flags & INSN_F64 || (desc->flags & INSN_D64 && !small))
             opsize = 2;
+        if (desc->flags & INSN_MAX32)
+            opsize = MIN(opsize, 1U);
         addrsize = addr ? 1 : 2;
     } else {
         opsize = small != (d->mode == X86_MODE_32);
@@ -394,6 +396,7 @@ static void take_operand(struct decoder *d, const struct insn_template *template
         d->out->mem.disp = (int64_t)next_bytes(d, d->out->addrsize);
         return;
     case OPERAND_IS4:
+        d->out->imm_offset = (uint8_t)d->at;
         return set_register(d, op, next_byte(d) >> 4U & (d->mode == X86_MODE_64 ? 15U : 7U));
     case OPERAND_DS_RSI:
         return set_fixed_memory(d, op, X86_RSI, X86_RSI);
