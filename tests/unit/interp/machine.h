@@ -13,6 +13,7 @@
 
 #include <pthread.h>
 
+#include "base/bytes.h"
 #include "core/vm.h"
 
 #define MACHINE_RAM   MIB(16)
@@ -63,7 +64,7 @@ static inline struct x86_state *machine_state(struct machine *m, unsigned vcpu)
 /* Guest code written as assembly: position-independent, copied by MACHINE_PUT(). */
 #define GUEST(name, text)                                                                                    \
     extern const uint8_t name[], name##_end[];                                                               \
-    __asm__(".pushsection .rodata\n" #name ":\n" text "\n" #name "_end:\n.popsection\n")
+    __asm__(".pushsection .rodata\n.balign 64\n" #name ":\n" text "\n" #name "_end:\n.popsection\n")
 #define MACHINE_PUT(m, gpa, name) machine_put(m, gpa, name, (size_t)(name##_end - name))
 
 #endif

@@ -214,7 +214,7 @@ static void test_page_crossing(void **state)
 /* ---- events ---- */
 
 GUEST(guest_spin, "sti\n 1: inc %rax\n jmp 1b");
-GUEST(guest_spin_far, "sti\n 1: jmp 2f\n .balign 4096\n 2: inc %rax\n jmp 1b");
+GUEST(guest_spin_far, "sti\n 1: jmp 2f\n .skip 4096\n 2: inc %rax\n jmp 1b");
 GUEST(guest_handler, "mov $0x1234, %ebx\n hlt");
 
 static void *interrupt_soon(void *arg)
