@@ -107,9 +107,9 @@ static void request_finish(struct request *r, enum virtio_blk_status status)
     if (r->chain.epoch == disk->pci.virtio.epoch) {
         vm_trace(disk->pci.virtio.vm, BLOCK, "%s: type %u done, status %u", disk->pci.virtio.id, r->type, byte);
         virtq_chain_write(&r->chain, r->chain.in_len - 1, &byte, 1);
-        virtq_push(r->queue, &r->chain, r->chain.in_len);
-        virtq_publish(r->queue);
     }
+    virtq_push(r->queue, &r->chain, r->chain.in_len);
+    virtq_publish(r->queue);
     request_put(r);
 }
 
