@@ -11,7 +11,7 @@ struct spec {
     bool zero;
     bool left;
     unsigned width;
-    int precision; /* -1: none */
+    int precision;  /* -1: none */
     unsigned bytes; /* of the integer argument */
 };
 

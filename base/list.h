@@ -43,15 +43,14 @@ static inline void list_remove(struct list_node *node)
 
 #define list_entry(node, type, member) container_of(node, type, member)
 
-#define list_for_each(pos, head, member) \
-    for (pos = list_entry((head)->next, __typeof__(*pos), member); &pos->member != (head); \
+#define list_for_each(pos, head, member)                                                                     \
+    for (pos = list_entry((head)->next, __typeof__(*pos), member); &pos->member != (head);                   \
          pos = list_entry(pos->member.next, __typeof__(*pos), member))
 
 /* The same, and the body may remove and free pos. */
-#define list_for_each_safe(pos, tmp, head, member) \
-    for (pos = list_entry((head)->next, __typeof__(*pos), member), \
-        tmp = list_entry(pos->member.next, __typeof__(*pos), member); \
-         &pos->member != (head); \
-         pos = tmp, tmp = list_entry(tmp->member.next, __typeof__(*pos), member))
+#define list_for_each_safe(pos, tmp, head, member)                                                           \
+    for (pos = list_entry((head)->next, __typeof__(*pos), member),                                           \
+        tmp = list_entry(pos->member.next, __typeof__(*pos), member);                                        \
+         &pos->member != (head); pos = tmp, tmp = list_entry(tmp->member.next, __typeof__(*pos), member))
 
 #endif

@@ -39,12 +39,12 @@ struct io_region {
 #define BUS_MAX_REGIONS 512
 
 struct bus {
-    struct io_region *region[BUS_MAX_REGIONS]; /* sorted by base, then falling priority */
+    struct io_region *region[BUS_MAX_REGIONS]; /* by falling priority */
     unsigned count;
 };
 
-/* Fill the region's base, size, ops, opaque, name first. -ENOSPC: too many; -EINVAL: empty or wraps; -EBUSY: overlap at
- * equal priority. */
+/* Fill the region's base, size, ops, opaque, name first. -ENOSPC: too many; -EINVAL: empty or wraps; -EBUSY:
+ * overlap at equal priority. */
 int bus_map(struct bus *bus, struct io_region *region);
 /* Harmless if not mapped. */
 void bus_unmap(struct bus *bus, struct io_region *region);
@@ -52,7 +52,8 @@ void bus_unmap(struct bus *bus, struct io_region *region);
 /* NULL: nobody answers there. */
 struct io_region *bus_find(const struct bus *bus, uint64_t address);
 
-/* What no region answers reads as all ones, and swallows writes. Accesses that cross a region's end are split in bytes. */
+/* What no region answers reads as all ones, and swallows writes. Accesses that cross a region's end are split
+ * in bytes. */
 uint64_t bus_read(struct bus *bus, uint64_t address, unsigned size);
 void bus_write(struct bus *bus, uint64_t address, uint64_t value, unsigned size);
 

@@ -27,7 +27,7 @@ struct vm_clock {
     uint64_t base;    /* virtual = base + (now - started) while running */
     uint64_t started; /* plat now() */
     bool running;
-    uint32_t tsc_khz; /* 1,000,000 where the engine has no TSC of its own: 1 tick is 1 ns */
+    uint32_t tsc_khz;  /* 1,000,000 where the engine has no TSC of its own: 1 tick is 1 ns */
     uint64_t rtc_base; /* realtime ns at virtual 0 */
 };
 

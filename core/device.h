@@ -14,12 +14,13 @@
 struct device;
 
 struct device_ops {
-    const char *name; /* of the model: "i8254" */
+    const char *name;                /* of the model: "i8254" */
     const struct state_table *state; /* required; its object is the struct that embeds the device */
     size_t state_offset; /* offsetof(the model's struct, its struct device): how the object is found */
-    void (*reset)(struct device *dev); /* power-on state; required */
+    void (*reset)(struct device *dev);   /* power-on state; required */
     void (*destroy)(struct device *dev); /* frees it; required */
-    void (*dump)(struct device *dev, void (*print)(void *opaque, const char *line), void *opaque); /* NULL: the table's */
+    void (*dump)(struct device *dev, void (*print)(void *opaque, const char *line),
+                 void *opaque); /* NULL: the table's */
 };
 
 struct device {

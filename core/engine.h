@@ -14,10 +14,10 @@ struct vm;
 struct vcpu;
 
 enum vm_exit {
-    VM_EXIT_REQUEST, /* cpu.request wants the caller's attention (EXIT, INIT, SIPI …) */
-    VM_EXIT_HALT,    /* cpu.s.activity is not RUN: wait for something */
+    VM_EXIT_REQUEST,  /* cpu.request wants the caller's attention (EXIT, INIT, SIPI …) */
+    VM_EXIT_HALT,     /* cpu.s.activity is not RUN: wait for something */
     VM_EXIT_SHUTDOWN, /* triple fault */
-    VM_EXIT_ERROR,   /* the engine cannot go on; it has logged why */
+    VM_EXIT_ERROR,    /* the engine cannot go on; it has logged why */
 };
 
 struct engine_ops {
@@ -40,6 +40,9 @@ struct engine_ops {
     int (*state_get)(struct vcpu *vcpu);
     int (*state_put)(struct vcpu *vcpu);
 
+    /* Power-on state of what the engine has beyond cpu.s (its local APIC); state_put() follows. NULL: nothing. */
+    void (*vcpu_reset)(struct vcpu *vcpu);
+
     /* A device stored to guest RAM. NULL: nobody cares. Any thread. */
     void (*memory_written)(struct vm *vm, uint64_t gpa, uint64_t len);
     /* What lies behind a RAM page for cpu.env->page: may it be written without telling? NULL: yes. */
@@ -50,8 +53,8 @@ struct engine_ops {
     void (*extint)(struct vm *vm, bool level);
     /* own_lapic: the interrupt lines that the IO-APIC routes with level trigger, for EOI exits. Lock held. */
     void (*ioapic_changed)(struct vm *vm);
-    /* Writes of `value` (any, if !match) of `size` bytes at address become a signal of the descriptor instead of an exit.
-     * NULL or -ENOSYS: not available. */
+    /* Writes of `value` (any, if !match) of `size` bytes at address become a signal of the descriptor instead
+     * of an exit. NULL or -ENOSYS: not available. */
     int (*ioeventfd)(struct vm *vm, bool mmio, uint64_t address, unsigned size, int fd, bool add);
 };
 

@@ -43,12 +43,16 @@ struct lapic_ops {
 };
 
 struct irqs {
-    struct irq_sink pic;    /* pins 0..15 */
-    struct irq_sink ioapic; /* pins 0..23 */
-    const struct lapic_ops *lapic; /* NULL: the engine's own */
+    struct irq_sink pic;                  /* pins 0..15 */
+    struct irq_sink ioapic;               /* pins 0..23 */
+    const struct lapic_ops *lapic;        /* NULL: the engine's own */
     int (*pic_acknowledge)(void *opaque); /* INTA cycle: the vector */
     void *pic_opaque;
     void (*ioapic_eoi)(void *opaque, uint8_t vector); /* a level-triggered vector was ended at a local APIC */
+    /* The MSI that a pin sends as it is programmed now, for engines with their own local APICs; false: masked. */
+    bool (*ioapic_route)(void *opaque, unsigned pin, uint64_t *address, uint32_t *data);
+    /* What a pin sends, for engines that route level-triggered pins themselves; false: the pin is masked. */
+    bool (*ioapic_message)(void *opaque, unsigned pin, uint64_t *address, uint32_t *data);
     void *ioapic_opaque;
 
     uint16_t line_level[IRQ_GSI_COUNT]; /* how many sources hold the line up */

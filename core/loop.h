@@ -8,8 +8,8 @@
 
 #include "base/base.h"
 
-#define LOOP_READ BIT(0)
-#define LOOP_WRITE BIT(1)
+#define LOOP_READ   BIT(0)
+#define LOOP_WRITE  BIT(1)
 #define LOOP_HANGUP BIT(2)
 
 struct loop;
@@ -26,7 +26,7 @@ struct loop_fd {
 struct loop_timer {
     void (*fn)(void *opaque);
     void *opaque;
-    uint64_t deadline; /* host monotonic ns; 0: off */
+    uint64_t deadline;       /* host monotonic ns; 0: off */
     struct loop_timer *next; /* the loop's */
 };
 

@@ -26,7 +26,8 @@ struct plat_lock {
 };
 
 struct plat_ops {
-    /* Zeroed memory, aligned to 64 bytes (to 4096 from that size on); NULL: none left. free(NULL) is harmless. */
+    /* Zeroed memory, aligned to 64 bytes (to 4096 from that size on); NULL: none left. free(NULL) is
+     * harmless. */
     void *(*alloc)(struct plat *plat, size_t size);
     void (*free)(struct plat *plat, void *p);
 
@@ -43,12 +44,16 @@ struct plat_ops {
      * earlier request; ~0: none). Any thread, VM lock held.
      */
     void (*timer_set)(struct plat *plat, uint64_t deadline);
-    /* Runs w on the I/O thread, with the VM lock held, soon. Queuing twice before it runs is once. Any thread. */
+    /* Runs w on the I/O thread, with the VM lock held, soon. Queuing twice before it runs is once. Any
+     * thread. */
     void (*defer)(struct plat *plat, struct plat_work *w);
 
     /* Sleeps until vcpu_wake() or `request` is not 0; only the vCPU's own thread. Wakes may be spurious. */
     void (*vcpu_wait)(struct plat *plat, struct vcpu *vcpu);
     void (*vcpu_wake)(struct plat *plat, struct vcpu *vcpu);
+
+    /* Gives the processor away for about 100 microseconds; no lock held. */
+    void (*relax)(struct plat *plat);
 
     void (*log)(struct plat *plat, enum log_level level, const char *text);
 };

@@ -13,7 +13,7 @@
 
 enum state_kind {
     STATE_KIND_END,
-    STATE_KIND_INT,    /* unsigned or signed, elem_size bytes, count of them */
+    STATE_KIND_INT, /* unsigned or signed, elem_size bytes, count of them */
     STATE_KIND_BOOL,
     STATE_KIND_BYTES,
     STATE_KIND_STRUCT, /* count of them, described by sub */
@@ -21,7 +21,7 @@ enum state_kind {
 
 struct state_field {
     const char *name;
-    uint8_t kind; /* enum state_kind */
+    uint8_t kind;      /* enum state_kind */
     uint8_t elem_size; /* INT: 1, 2, 4, 8 */
     uint16_t since;    /* the table's version that brought the field */
     uint32_t offset;
@@ -40,24 +40,37 @@ struct state_table {
 };
 
 /* A scalar integer or enum member. */
-#define STATE_INT(type, m) \
-    {.name = #m, .kind = STATE_KIND_INT, .elem_size = sizeof(((type *)0)->m), .count = 1, \
-     .offset = offsetof(type, m), .since = 1}
+#define STATE_INT(type, m)                                                                                   \
+    {                                                                                                        \
+        .name = #m, .kind = STATE_KIND_INT, .elem_size = sizeof(((type *)0)->m), .count = 1,                 \
+        .offset = offsetof(type, m), .since = 1                                                              \
+    }
 /* An array (any dimensions) of integers of type elem. */
-#define STATE_INTS(type, m, elem) \
-    {.name = #m, .kind = STATE_KIND_INT, .elem_size = sizeof(elem), \
-     .count = sizeof(((type *)0)->m) / sizeof(elem), .offset = offsetof(type, m), .since = 1}
-#define STATE_BOOL(type, m) \
-    {.name = #m, .kind = STATE_KIND_BOOL, .elem_size = 1, .count = sizeof(((type *)0)->m), \
-     .offset = offsetof(type, m), .since = 1}
-#define STATE_BYTES(type, m) \
-    {.name = #m, .kind = STATE_KIND_BYTES, .elem_size = 1, .count = sizeof(((type *)0)->m), \
-     .offset = offsetof(type, m), .since = 1}
+#define STATE_INTS(type, m, elem)                                                                            \
+    {                                                                                                        \
+        .name = #m, .kind = STATE_KIND_INT, .elem_size = sizeof(elem),                                       \
+        .count = sizeof(((type *)0)->m) / sizeof(elem), .offset = offsetof(type, m), .since = 1              \
+    }
+#define STATE_BOOL(type, m)                                                                                  \
+    {                                                                                                        \
+        .name = #m, .kind = STATE_KIND_BOOL, .elem_size = 1, .count = sizeof(((type *)0)->m),                \
+        .offset = offsetof(type, m), .since = 1                                                              \
+    }
+#define STATE_BYTES(type, m)                                                                                 \
+    {                                                                                                        \
+        .name = #m, .kind = STATE_KIND_BYTES, .elem_size = 1, .count = sizeof(((type *)0)->m),               \
+        .offset = offsetof(type, m), .since = 1                                                              \
+    }
 /* A struct member or an array of structs of type elem, whose fields are listed in fields_. */
-#define STATE_STRUCT(type, m, elem, fields_) \
-    {.name = #m, .kind = STATE_KIND_STRUCT, .count = sizeof(((type *)0)->m) / sizeof(elem), \
-     .stride = sizeof(elem), .offset = offsetof(type, m), .sub = fields_, .since = 1}
-#define STATE_END {.name = NULL, .kind = STATE_KIND_END}
+#define STATE_STRUCT(type, m, elem, fields_)                                                                 \
+    {                                                                                                        \
+        .name = #m, .kind = STATE_KIND_STRUCT, .count = sizeof(((type *)0)->m) / sizeof(elem),               \
+        .stride = sizeof(elem), .offset = offsetof(type, m), .sub = fields_, .since = 1                      \
+    }
+#define STATE_END                                                                                            \
+    {                                                                                                        \
+        .name = NULL, .kind = STATE_KIND_END                                                                 \
+    }
 
 /* Where a stream goes to or comes from. 0 or a negative errno; all of len or nothing. */
 struct state_io {
@@ -65,13 +78,13 @@ struct state_io {
 };
 
 /* One object as a record: header (name, instance, version, length), then its fields. */
-int state_save_object(struct state_io *io, const struct state_table *table, const char *instance, void *object,
-                      struct error *err);
+int state_save_object(struct state_io *io, const struct state_table *table, const char *instance,
+                      void *object, struct error *err);
 
 /*
  * Decodes a record's body of len bytes into the object. On failure the object may
- * be half-written: the VM must not run. Unknown fields are skipped only where the
- * stream's version is newer and says so.
+ * be half-written: the VM must not run. Fields younger than `version` keep what the
+ * object had (reset it first); a field that the table does not know is an error.
  */
 int state_load_object(const uint8_t *body, size_t len, unsigned version, const struct state_table *table,
                       void *object, struct error *err);
@@ -86,8 +99,8 @@ bool state_equal(const struct state_table *table, const void *a, const void *b);
 struct vm;
 struct plat;
 
-/* The whole machine; vCPUs paused, lock held. vm_load() wants a VM built from the same description. RAM is part of the
- * stream, pages of zeroes left out. */
+/* The whole machine; vCPUs paused, lock held. vm_load() wants a VM built from the same description. RAM is
+ * part of the stream, pages of zeroes left out. */
 int vm_save(struct vm *vm, struct state_io *io, struct error *err);
 int vm_load(struct vm *vm, struct state_io *io, struct error *err);
 

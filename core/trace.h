@@ -10,20 +10,20 @@
 struct vm;
 
 /* name as in --trace, what it shows */
-#define TRACE_EVENTS(X) \
-    X(PIO, "pio", "port reads and writes") \
-    X(MMIO, "mmio", "device memory reads and writes") \
-    X(IRQ, "irq", "interrupt lines, MSIs and vectors") \
-    X(EXCEPTION, "exception", "exceptions delivered to the guest") \
-    X(MSR, "msr", "model-specific registers read and written") \
-    X(PCI, "pci", "PCI configuration space") \
-    X(VIRTIO, "virtio", "virtio devices: status, queues, requests") \
-    X(BLOCK, "block", "disk requests") \
-    X(NET, "net", "packets") \
-    X(TIMER, "timer", "timers armed and fired") \
-    X(UNASSIGNED, "unassigned", "accesses that no device answers") \
-    X(ENGINE, "engine", "what the CPU engine does") \
-    X(TRANSLATE, "translate", "blocks decoded or translated") \
+#define TRACE_EVENTS(X)                                                                                      \
+    X(PIO, "pio", "port reads and writes")                                                                   \
+    X(MMIO, "mmio", "device memory reads and writes")                                                        \
+    X(IRQ, "irq", "interrupt lines, MSIs and vectors")                                                       \
+    X(EXCEPTION, "exception", "exceptions delivered to the guest")                                           \
+    X(MSR, "msr", "model-specific registers read and written")                                               \
+    X(PCI, "pci", "PCI configuration space")                                                                 \
+    X(VIRTIO, "virtio", "virtio devices: status, queues, requests")                                          \
+    X(BLOCK, "block", "disk requests")                                                                       \
+    X(NET, "net", "packets")                                                                                 \
+    X(TIMER, "timer", "timers armed and fired")                                                              \
+    X(UNASSIGNED, "unassigned", "accesses that no device answers")                                           \
+    X(ENGINE, "engine", "what the CPU engine does")                                                          \
+    X(TRANSLATE, "translate", "blocks decoded or translated")                                                \
     X(SMC, "smc", "guest writes over its own code")
 
 enum trace_event {
@@ -45,10 +45,10 @@ int trace_enable(struct trace *trace, const char *name);
 
 void trace_print(struct vm *vm, enum trace_event event, const char *fmt, ...) ATTR_PRINTF(3, 4);
 
-#define vm_trace(vm, event, ...) \
-    do { \
-        if (unlikely((vm)->trace.mask & BIT64(TRACE_##event))) \
-            trace_print(vm, TRACE_##event, __VA_ARGS__); \
+#define vm_trace(vm, event, ...)                                                                             \
+    do {                                                                                                     \
+        if (unlikely((vm)->trace.mask & BIT64(TRACE_##event)))                                               \
+            trace_print(vm, TRACE_##event, __VA_ARGS__);                                                     \
     } while (0)
 
 #endif

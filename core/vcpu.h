@@ -18,7 +18,9 @@ struct vcpu {
     void *lapic;     /* the local APIC's model, NULL if the engine has its own */
     void *plat_data; /* the platform's: thread, wait channel */
 
-    bool paused; /* not inside the engine; guarded by vm->lock */
+    uint8_t sipi_vector; /* of the start-up IPI behind X86_REQ_SIPI; atomic */
+    bool parked;         /* not inside the engine, nor waiting to go back; guarded by vm->lock */
+    bool state_dirty; /* cpu.s was written while parked: the engine must take it over; guarded by vm->lock */
 };
 
 static inline struct vcpu *vcpu_of(struct x86_cpu *cpu)
@@ -32,8 +34,16 @@ static inline struct vcpu *vcpu_of(struct x86_cpu *cpu)
  */
 void vcpu_loop(struct vcpu *vcpu);
 
-/* Sets bits in cpu.request (X86_REQ_…) and gets the vCPU to look: out of a wait, or out of guest code. Any thread. */
+/* Sets bits in cpu.request (X86_REQ_…) and gets the vCPU to look: out of a wait, or out of guest code. Any
+ * thread. */
 void vcpu_request(struct vcpu *vcpu, uint32_t bits);
+
+/*
+ * The MSRs that belong to the platform: local APIC, TSC deadline, kvmclock. Own
+ * thread, lock not held. False: no such MSR, or a value it refuses (#GP).
+ */
+bool vcpu_msr_read(struct vcpu *vcpu, uint32_t msr, uint64_t *value);
+bool vcpu_msr_write(struct vcpu *vcpu, uint32_t msr, uint64_t value);
 
 /* Has the vCPU anything to wake up for? Its own thread. */
 bool vcpu_runnable(struct vcpu *vcpu);

@@ -33,8 +33,8 @@ enum vm_run_state {
 };
 
 enum vm_event {
-    VM_EVENT_SHUTDOWN,   /* power-off; arg: enum vm_shutdown_cause */
-    VM_EVENT_RESET,      /* arg: 1 if the guest asked */
+    VM_EVENT_SHUTDOWN, /* power-off; arg: enum vm_shutdown_cause */
+    VM_EVENT_RESET,    /* arg: 1 if the guest asked */
     VM_EVENT_STOP,
     VM_EVENT_RESUME,
     VM_EVENT_POWERDOWN,  /* the power button was pressed */
@@ -44,8 +44,8 @@ enum vm_event {
 };
 
 enum vm_shutdown_cause {
-    VM_SHUTDOWN_GUEST,        /* ACPI S5 */
-    VM_SHUTDOWN_HOST,         /* quit, a second SIGTERM */
+    VM_SHUTDOWN_GUEST, /* ACPI S5 */
+    VM_SHUTDOWN_HOST,  /* quit, a second SIGTERM */
     VM_SHUTDOWN_PANIC,
     VM_SHUTDOWN_TRIPLE_FAULT, /* with reset turned off */
     VM_SHUTDOWN_DEBUG_EXIT,
@@ -75,10 +75,21 @@ struct vm {
 
     struct list_node devices; /* struct device, in the order of device_add() */
 
+    struct vcpu
+        *current_vcpu; /* whose port or MMIO access runs now, NULL for all other callbacks; guarded by lock */
+
     /* guarded by lock */
     enum vm_run_state state;
     bool reset_requested;
     bool no_reboot; /* a guest's reset is a shutdown */
+    enum vm_shutdown_cause shutdown;
+
+    /*
+     * Called at the end of each vm_reset(), lock held, vCPUs parked: puts the boot
+     * image back into RAM and the first vCPU at its entry. NULL: the reset vector.
+     */
+    void (*on_reset)(void *opaque, struct vm *vm);
+    void *on_reset_opaque;
 
     /* To whoever runs the VM; called with the lock held, any thread. */
     void (*on_event)(void *opaque, struct vm *vm, enum vm_event event, uint64_t arg);
@@ -89,7 +100,7 @@ struct vm_config {
     const char *name;
     uint64_t ram_size; /* bytes, a multiple of 1 MiB */
     unsigned vcpus;    /* 1..VM_MAX_VCPUS */
-    void *ram;         /* host memory of ram_size bytes, page-aligned, zeroed; the caller's, outlives the VM */
+    void *ram; /* host memory of ram_size bytes, page-aligned, zeroed; the caller's, outlives the VM */
 };
 
 /* The plat, clock, memory map, buses; no devices, no engine yet. The vm's memory is the caller's. */

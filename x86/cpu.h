@@ -32,7 +32,8 @@ union x86_vec { /* XMM in the low 16 bytes, YMM in the low 32; 64 for later */
 } __attribute__((aligned(64)));
 
 struct x86_x87 {
-    uint8_t st[8][16]; /* 80 bits each, in stack order: st[0] is ST(0); also MM by physical number, see x86/fpu.h */
+    uint8_t st[8][16]; /* 80 bits each, in stack order: st[0] is ST(0); also MM by physical number, see
+                          x86/fpu.h */
     uint16_t fcw;
     uint16_t fsw; /* TOP in bits 11..13 */
     uint8_t ftw;  /* abridged as FXSAVE: bit n set: physical register n not empty */
@@ -51,7 +52,7 @@ enum x86_activity {
 
 /* Interrupt shadow after STI and MOV/POP SS (SDM 3A 6.8.3) */
 #define X86_SHADOW_STI BIT(0)
-#define X86_SHADOW_SS BIT(1)
+#define X86_SHADOW_SS  BIT(1)
 
 struct x86_state {
     uint64_t gpr[16];
@@ -146,21 +147,32 @@ struct x86_tlb_entry {
 /* Which rights an access has: one TLB each. */
 enum x86_mmu_index {
     X86_MMU_USER,
-    X86_MMU_KERNEL,      /* supervisor, SMAP in force (or CR4.SMAP off: user pages are allowed) */
-    X86_MMU_KERNEL_AC,   /* supervisor with EFLAGS.AC set under SMAP */
+    X86_MMU_KERNEL,    /* supervisor, SMAP in force (or CR4.SMAP off: user pages are allowed) */
+    X86_MMU_KERNEL_AC, /* supervisor with EFLAGS.AC set under SMAP */
     X86_MMU_COUNT,
 };
 
+/* After the tables for data: fetches, by user and by supervisor code; tag_write is not used there. */
+#define X86_TLB_FETCH_USER X86_MMU_COUNT
+#define X86_TLB_FETCH_KERNEL (X86_MMU_COUNT + 1)
+#define X86_TLB_TABLES (X86_MMU_COUNT + 2)
+
 struct x86_tlb {
-    struct x86_tlb_entry entry[X86_MMU_COUNT][X86_TLB_SIZE];
+    struct x86_tlb_entry entry[X86_TLB_TABLES][X86_TLB_SIZE];
+    uint64_t generation; /* grows when translations are dropped: for those who keep copies of them */
+    /* x86/tlb.c's own: a bit for each slot, and hashes of the large pages that were entered */
+    uint64_t used[X86_TLB_TABLES][X86_TLB_SIZE / 64];
+    uint64_t global[X86_TLB_TABLES][X86_TLB_SIZE / 64];
+    uint64_t writable[X86_TLB_TABLES][X86_TLB_SIZE / 64];
+    uint64_t large, huge;
 };
 
 /* Requests from other threads, polled between blocks (atomic OR into cpu->request). */
 #define X86_REQ_INTERRUPT BIT(0) /* look at env: an interrupt may be deliverable */
-#define X86_REQ_NMI BIT(1)
-#define X86_REQ_INIT BIT(2)
-#define X86_REQ_SIPI BIT(3)
-#define X86_REQ_EXIT BIT(4)      /* return from the engine */
+#define X86_REQ_NMI       BIT(1)
+#define X86_REQ_INIT      BIT(2)
+#define X86_REQ_SIPI      BIT(3)
+#define X86_REQ_EXIT      BIT(4) /* return from the engine */
 #define X86_REQ_TLB_FLUSH BIT(5) /* drop all translations (write rights were taken away) */
 
 struct x86_fault {
@@ -181,17 +193,18 @@ struct x86_cpu {
      * after x86_flags_get(). Outside of stepping code s.rflags is whole.
      */
     uint32_t cc;
-    uint32_t mode;      /* enum x86_mode, from CS and EFER; see x86_mode_changed() */
+    uint32_t mode; /* enum x86_mode, from CS and EFER; see x86_mode_changed() */
     uint8_t cpl;
-    uint8_t mmu_index;  /* enum x86_mmu_index for ordinary data accesses */
-    bool flat;          /* ES, CS, SS, DS have base 0 and no limit that can be hit */
+    uint8_t mmu_index;             /* enum x86_mmu_index for ordinary data accesses */
+    bool flat;                     /* ES, CS, SS, DS have base 0 and no limit that can be hit */
     struct x86_tlb_entry *tlb_now; /* tlb->entry[mmu_index] */
-    struct x86_tlb *tlb; /* owned; made by x86_cpu_init() callers */
+    struct x86_tlb *tlb;           /* owned; made by x86_cpu_init() callers */
 
     uint32_t request; /* atomic, X86_REQ_… */
 
     struct x86_fault fault; /* valid after X86_FAULT */
     uint64_t fault_cr2;
+    uint32_t debug_trap; /* DR6 bits of a #DB that is due after this instruction; see x86_debug_after() */
 
     const struct x86_env *env;
     const struct x86_cpuid_model *cpuid;

@@ -33,7 +33,8 @@ struct x86_cpuid_config {
     unsigned vcpus;       /* topology: one socket, one thread a core */
     uint32_t tsc_khz;     /* told by the hypervisor leaves */
     bool software_engine; /* only what the interpreter or translator carries out */
-    /* Engines with limits of their own mask features: NULL or a function that lowers leaves after the table. */
+    /* Engines with limits of their own mask features: NULL or a function that lowers leaves after the table.
+     */
 };
 
 /*

@@ -48,7 +48,8 @@ enum x86_result x86_check(struct x86_cpu *cpu, const struct x86_insn *insn);
  */
 enum x86_result x86_step(struct x86_cpu *cpu);
 
-/* Instruction bytes at s.rip: fills buf (15 bytes), returns how many are readable, or -1 with cpu->fault set if none. */
+/* Instruction bytes at s.rip: fills buf (15 bytes), returns how many are readable, or -1 with cpu->fault set
+ * if none. */
 int x86_fetch(struct x86_cpu *cpu, uint8_t buf[X86_MAX_INSN_LEN]);
 
 /* x86/event.c: delivery through IVT or IDT. False: triple fault, s.activity is SHUTDOWN. */
@@ -63,7 +64,8 @@ void x86_reset(struct x86_cpu *cpu, bool init);
 void x86_start_sipi(struct x86_cpu *cpu, uint8_t vector);
 /* Recomputes mode, cpl, mmu_index, flat from s; after any write to CS, SS, CR0, CR4, EFER, RFLAGS.VM/AC. */
 void x86_mode_changed(struct x86_cpu *cpu);
-/* After s was written from outside (load, another engine): cc, mode, TLB. Before it is read: x86_state_flush(). */
+/* After s was written from outside (load, another engine): cc, mode, TLB. Before it is read:
+ * x86_state_flush(). */
 void x86_state_changed(struct x86_cpu *cpu);
 void x86_state_flush(struct x86_cpu *cpu);
 

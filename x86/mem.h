@@ -27,7 +27,8 @@ struct x86_translation {
     bool rom;
 };
 
-/* Walks, checks rights, sets A and D, fills the TLB. size must not cross the page. mmu: enum x86_mmu_index. */
+/* Walks, checks rights, sets A and D, fills the TLB. size must not cross the page. mmu: enum x86_mmu_index.
+ */
 bool x86_translate(struct x86_cpu *cpu, uint64_t lin, enum x86_mem_access access, unsigned mmu,
                    struct x86_translation *out);
 

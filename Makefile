@@ -1,0 +1,75 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+# A thin front on Meson: every target does its own set-up on a fresh Debian machine.
+#
+#   make run      build everything, then boot a Debian kernel to a shell in a VM
+#   make test     all checks and tests (unit, contract, differential, fuzz, system, sanitizers)
+#   make asan     the unit and system tests under AddressSanitizer and UBSan
+#   make tsan     the unit tests under ThreadSanitizer
+#   make fuzz     every fuzz target for FUZZ_SECONDS each (default 600)
+#   make diff     the long differential tests (10 million instructions, 100 million decodings)
+#   make bench    measurements beside QEMU and Bochs; writes build/bench.json
+#   make format   clang-format over all C files
+#   make install  PREFIX=/usr/local DESTDIR=
+
+PREFIX ?= /usr/local
+FUZZ_SECONDS ?= 600
+NINJA = ninja -C build
+
+.PHONY: all build guests run test check asan tsan fuzz diff bench format install clean
+
+all: build
+
+build/build.ninja:
+	@tools/setup run
+	@meson setup build --prefix=$(PREFIX) >build-setup.log 2>&1 || { cat build-setup.log; exit 1; }
+	@rm -f build-setup.log
+
+build: build/build.ninja
+	@$(NINJA) --quiet
+
+guests: build/build.ninja
+	@tools/guests build/guests
+
+run:
+	@tools/setup run
+	@$(MAKE) --no-print-directory build guests
+	@tools/demo build
+
+test:
+	@tools/setup run test
+	@tools/test-all
+
+check:
+	@tools/setup run test
+	@tools/check
+
+asan:
+	@tools/setup run test
+	@tools/test-all --only asan
+
+tsan:
+	@tools/setup run test
+	@tools/test-all --only tsan
+
+fuzz:
+	@tools/setup run test
+	@tools/fuzz $(FUZZ_SECONDS)
+
+diff:
+	@tools/setup run test
+	@$(MAKE) --no-print-directory build
+	@tools/test-all --only diff
+
+bench:
+	@tools/setup run test bench
+	@$(MAKE) --no-print-directory build guests
+	@bench/run --output build/bench.json
+
+format:
+	@git ls-files '*.c' '*.h' | xargs clang-format -i
+
+install: build
+	@DESTDIR=$(DESTDIR) meson install -C build --quiet
+
+clean:
+	@rm -rf build build-*

@@ -1,0 +1,135 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "core/clock.h"
+
+#include "core/vm.h"
+
+static uint64_t plat_now(struct vm *vm)
+{
+    return vm->plat->ops->now(vm->plat);
+}
+
+void clock_init(struct vm *vm)
+{
+    struct vm_clock *c = &vm->clock;
+
+    list_init(&c->timers);
+    c->base = 0;
+    c->running = false;
+    c->tsc_khz = 1000000;
+    c->rtc_base = vm->plat->ops->realtime(vm->plat);
+}
+
+/* Readers on other threads see base and started change only while they are parked. */
+uint64_t clock_now(struct vm *vm)
+{
+    const struct vm_clock *c = &vm->clock;
+
+    return c->running ? c->base + (plat_now(vm) - c->started) : c->base;
+}
+
+uint64_t clock_ns_to_tsc(const struct vm *vm, uint64_t ns)
+{
+    if (vm->clock.tsc_khz == 1000000)
+        return ns;
+    return (uint64_t)((unsigned __int128)ns * vm->clock.tsc_khz / 1000000);
+}
+
+uint64_t clock_tsc_to_ns(const struct vm *vm, uint64_t tsc)
+{
+    if (vm->clock.tsc_khz == 1000000)
+        return tsc;
+    return (uint64_t)((unsigned __int128)tsc * 1000000 / vm->clock.tsc_khz);
+}
+
+uint64_t clock_tsc(struct vm *vm)
+{
+    return clock_ns_to_tsc(vm, clock_now(vm));
+}
+
+static struct timer *first_timer(struct vm_clock *c)
+{
+    return list_empty(&c->timers) ? NULL : list_entry(c->timers.next, struct timer, link);
+}
+
+static void ask_platform(struct vm *vm)
+{
+    struct vm_clock *c = &vm->clock;
+    struct timer *t = first_timer(c);
+    uint64_t at = CLOCK_NEVER;
+
+    if (c->running && t) {
+        uint64_t delta = t->deadline > c->base ? t->deadline - c->base : 0;
+        at = c->started > CLOCK_NEVER - 1 - delta ? CLOCK_NEVER - 1 : c->started + delta;
+    }
+    vm->plat->ops->timer_set(vm->plat, at);
+}
+
+void clock_start(struct vm *vm)
+{
+    struct vm_clock *c = &vm->clock;
+
+    if (c->running)
+        return;
+    c->started = plat_now(vm);
+    c->running = true;
+    ask_platform(vm);
+}
+
+void clock_stop(struct vm *vm)
+{
+    struct vm_clock *c = &vm->clock;
+
+    if (!c->running)
+        return;
+    c->base = clock_now(vm);
+    c->running = false;
+    ask_platform(vm);
+}
+
+void timer_init(struct timer *timer, struct vm *vm, void (*fn)(void *opaque), void *opaque)
+{
+    list_init(&timer->link);
+    timer->deadline = CLOCK_NEVER;
+    timer->fn = fn;
+    timer->opaque = opaque;
+    timer->vm = vm;
+}
+
+void timer_arm(struct timer *timer, uint64_t deadline)
+{
+    struct vm_clock *c = &timer->vm->clock;
+    struct timer *first = first_timer(c);
+    struct timer *t;
+
+    list_remove(&timer->link);
+    timer->deadline = deadline;
+    list_for_each (t, &c->timers, link) {
+        if (t->deadline > deadline)
+            break;
+    }
+    list_insert(&t->link, &timer->link);
+    if (first_timer(c) != first || first == timer)
+        ask_platform(timer->vm);
+}
+
+void timer_disarm(struct timer *timer)
+{
+    list_remove(&timer->link);
+}
+
+void clock_run(struct vm *vm)
+{
+    struct vm_clock *c = &vm->clock;
+    struct timer *t;
+    uint64_t now;
+
+    if (!c->running)
+        return;
+    /* Read once: time that callbacks take cannot keep this loop alive. */
+    now = clock_now(vm);
+    while ((t = first_timer(c)) && t->deadline <= now) {
+        list_remove(&t->link);
+        t->fn(t->opaque);
+    }
+    ask_platform(vm);
+}
