@@ -7,7 +7,7 @@
 
 #define QUEUE_SIZE 128U
 #define QUEUE_COUNT 5U
-#define CHAIN_BUDGET 32U
+#define CHAIN_BUDGET 8U
 #define MAX_PFNS 16384U /* in one buffer; Linux sends 256 */
 #define STAT_LEN 10U    /* tag, value */
 #define MAX_STATS 64U
@@ -96,6 +96,10 @@ static void chain_report(struct virtio_balloon *b)
     struct virtq_cursor c = virtq_cursor_in(&b->chain, 0);
     struct virtq_vec piece;
 
+    if (b->chain.in_len > b->pci.virtio.vm->mem.ram_size) {
+        virtio_break(&b->pci.virtio, "a report of more free memory than there is");
+        return;
+    }
     while (virtq_cursor_next(&c, UINT64_MAX, &piece))
         pages_discard(b->pci.virtio.vm, piece.gpa, piece.len);
 }
