@@ -111,6 +111,11 @@ static bool may_leave(const struct x86_insn *insn)
     }
 }
 
+static bool is_logic(unsigned id)
+{
+    return id == X86_AND || id == X86_OR || id == X86_XOR || id == X86_TEST;
+}
+
 static void find_live_flags(struct builder *b)
 {
     unsigned live = X86_FL_ARITH;
@@ -125,7 +130,10 @@ static void find_live_flags(struct builder *b)
             continue;
         }
         if (!(row->properties & X86_ROW_FLAGS_MAYBE))
-            live &= ~(unsigned)(row->flags_written | row->flags_undefined);
+            live &= ~(unsigned)row->flags_written;
+        /* Undefined flags may be the old ones, but every host clears AF here. */
+        if (is_logic(insn->id))
+            live &= ~X86_FL_AF;
         live |= row->flags_read;
     }
 }

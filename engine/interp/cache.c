@@ -118,8 +118,8 @@ static uint32_t state_key(const struct x86_cpu *cpu)
 
 void interp_restamp(struct x86_cpu *cpu, struct interp *in)
 {
-    /* The epoch starts at one: no stamp is zero, which is the dead page's. */
-    in->stamp = ((uint64_t)cpu->tlb_epoch + 1) << 16 | state_key(cpu);
+    /* One is added: no stamp is zero, which is the dead page's. */
+    in->stamp = (cpu->tlb->generation + 1) << 16 | state_key(cpu);
 }
 
 /* ---- death of blocks ---- */

@@ -10,6 +10,13 @@ static uint64_t op_rip(const struct interp_op *op)
     return interp_block_of(op)->rip + op->offset;
 }
 
+static uint64_t rip_after(const struct x86_cpu *cpu, const struct interp_op *op)
+{
+    uint64_t rip = op_rip(op) + op->length;
+
+    return cpu->mode == X86_MODE_64 ? rip : (uint32_t)rip;
+}
+
 /* s.rip is at the op's instruction, which ended with `result`. */
 static enum interp_next finish(struct x86_cpu *cpu, const struct interp_op *op, struct interp *in,
                                enum x86_result result)
@@ -20,7 +27,7 @@ static enum interp_next finish(struct x86_cpu *cpu, const struct interp_op *op, 
             NEXT;
         /* Perhaps the store was over this very block's code: nothing behind it may run. */
         cpu->instructions += op->count;
-        cpu->s.rip = op_rip(op) + op->length;
+        cpu->s.rip = rip_after(cpu, op);
         return INTERP_LOOK;
     case X86_JUMP:
         cpu->instructions += op->count;
@@ -33,13 +40,13 @@ static enum interp_next finish(struct x86_cpu *cpu, const struct interp_op *op, 
         return INTERP_FAULT;
     case X86_HALT:
         cpu->instructions += op->count;
-        cpu->s.rip = op_rip(op) + op->length;
+        cpu->s.rip = rip_after(cpu, op);
         return INTERP_HALT;
     case X86_BREAK:
         break;
     }
     cpu->instructions += op->count;
-    cpu->s.rip = op_rip(op) + op->length;
+    cpu->s.rip = rip_after(cpu, op);
     return INTERP_BREAK;
 }
 
