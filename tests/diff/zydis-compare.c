@@ -375,8 +375,8 @@ static bool is_same_details(const struct pair *p)
         return false;
     const struct x86_row *row = x86_insn_row(ours->row);
     bool sized = theirs->operand_width > 8 && row->feature == X86_FEAT_NONE && !(row->properties & vector) &&
-                 row->id != X86_MOV_CR && row->id != X86_MOV_DR && row->id != X86_NOP &&
-                 row->id != X86_INS && row->id != X86_OUTS;
+                 row->id != X86_MOV_CR && row->id != X86_MOV_DR && row->id != X86_NOP && row->id != X86_INS &&
+                 row->id != X86_OUTS;
     if (sized && ours->opsize != theirs->operand_width / 8)
         return false;
     return is_same_prefixes(p);
