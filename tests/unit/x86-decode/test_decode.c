@@ -9,7 +9,7 @@
 
 #include <cmocka.h>
 
-#define DECODE(mode, insn, ...) \
+#define DECODE(mode, insn, ...)                                                                              \
     x86_decode((const uint8_t[]){__VA_ARGS__}, sizeof((const uint8_t[]){__VA_ARGS__}), mode, insn)
 
 static void test_memory_operand(void **state)
@@ -242,10 +242,14 @@ static void test_length(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_memory_operand), cmocka_unit_test(test_default_segments),
-        cmocka_unit_test(test_strings),        cmocka_unit_test(test_immediates),
-        cmocka_unit_test(test_byte_registers), cmocka_unit_test(test_families),
-        cmocka_unit_test(test_vex),            cmocka_unit_test(test_undefined),
+        cmocka_unit_test(test_memory_operand),
+        cmocka_unit_test(test_default_segments),
+        cmocka_unit_test(test_strings),
+        cmocka_unit_test(test_immediates),
+        cmocka_unit_test(test_byte_registers),
+        cmocka_unit_test(test_families),
+        cmocka_unit_test(test_vex),
+        cmocka_unit_test(test_undefined),
         cmocka_unit_test(test_length),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
