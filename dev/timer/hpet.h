@@ -17,7 +17,10 @@
 #define HPET_MIN_TICKS 1000U
 
 struct hpet;
+struct pit;
+struct rtc;
 
-int hpet_create(struct vm *vm, struct hpet **out);
+/* pit and rtc: what it replaces in legacy mode. */
+int hpet_create(struct vm *vm, struct pit *pit, struct rtc *rtc, struct hpet **out);
 
 #endif

@@ -54,6 +54,7 @@ struct rtc {
     uint8_t cmos[256]; /* time and alarm registers 0..9 as of the last refresh, A, B; C is flags */
     uint8_t index[2];  /* of the two banks */
     uint8_t flags;     /* C without IRQF */
+    bool muted;
     int64_t offset;    /* seconds */
     uint64_t seen;     /* VM clock when C was last looked through */
 };
@@ -62,6 +63,7 @@ static const struct state_field rtc_fields[] = {
     STATE_BYTES(struct rtc, cmos),
     STATE_BYTES(struct rtc, index),
     STATE_INT(struct rtc, flags),
+    STATE_BOOL(struct rtc, muted),
     STATE_INT(struct rtc, offset),
     STATE_INT(struct rtc, seen),
     STATE_BOOL(struct rtc, irq.level),
@@ -224,7 +226,7 @@ static void look(struct rtc *rtc)
 
 static void update_irq(struct rtc *rtc)
 {
-    irq_set(&rtc->irq, rtc->flags & rtc->cmos[RTC_B] & C_ENABLES);
+    irq_set(&rtc->irq, rtc->flags & rtc->cmos[RTC_B] & C_ENABLES && !rtc->muted);
 }
 
 static void arm(struct rtc *rtc)
@@ -389,6 +391,7 @@ static void rtc_reset(struct device *dev)
     rtc->index[0] = 0;
     rtc->index[1] = 0x80;
     rtc->flags = 0;
+    rtc->muted = false;
     rtc->seen = clock_now(dev->vm);
     irq_set(&rtc->irq, false);
     arm(rtc);
@@ -432,7 +435,13 @@ static const struct device_ops rtc_device = {
     .destroy = rtc_destroy,
 };
 
-int rtc_create(struct vm *vm)
+void rtc_mute(struct rtc *rtc, bool mute)
+{
+    rtc->muted = mute;
+    update_irq(rtc);
+}
+
+int rtc_create(struct vm *vm, struct rtc **out)
 {
     struct rtc *rtc = vm_alloc(vm, sizeof(*rtc));
     int r;
@@ -452,5 +461,6 @@ int rtc_create(struct vm *vm)
         return r;
     fill_cmos(rtc);
     rtc_reset(&rtc->dev);
+    *out = rtc;
     return 0;
 }
