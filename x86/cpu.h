@@ -152,8 +152,19 @@ enum x86_mmu_index {
     X86_MMU_COUNT,
 };
 
+/* After the tables for data: fetches, by user and by supervisor code; tag_write is not used there. */
+#define X86_TLB_FETCH_USER X86_MMU_COUNT
+#define X86_TLB_FETCH_KERNEL (X86_MMU_COUNT + 1)
+#define X86_TLB_TABLES (X86_MMU_COUNT + 2)
+
 struct x86_tlb {
-    struct x86_tlb_entry entry[X86_MMU_COUNT][X86_TLB_SIZE];
+    struct x86_tlb_entry entry[X86_TLB_TABLES][X86_TLB_SIZE];
+    uint64_t generation; /* grows when translations are dropped: for those who keep copies of them */
+    /* x86/tlb.c's own: a bit for each slot, and hashes of the large pages that were entered */
+    uint64_t used[X86_TLB_TABLES][X86_TLB_SIZE / 64];
+    uint64_t global[X86_TLB_TABLES][X86_TLB_SIZE / 64];
+    uint64_t writable[X86_TLB_TABLES][X86_TLB_SIZE / 64];
+    uint64_t large, huge;
 };
 
 /* Requests from other threads, polled between blocks (atomic OR into cpu->request). */
@@ -163,6 +174,7 @@ struct x86_tlb {
 #define X86_REQ_SIPI      BIT(3)
 #define X86_REQ_EXIT      BIT(4) /* return from the engine */
 #define X86_REQ_TLB_FLUSH BIT(5) /* drop all translations (write rights were taken away) */
+#define X86_REQ_ENGINE    BIT(6) /* the engine's own: its threads' messages to each other */
 
 struct x86_fault {
     uint8_t vector;
@@ -193,6 +205,7 @@ struct x86_cpu {
 
     struct x86_fault fault; /* valid after X86_FAULT */
     uint64_t fault_cr2;
+    uint32_t debug_trap; /* DR6 bits of a #DB that is due after this instruction; see x86_debug_after() */
 
     const struct x86_env *env;
     const struct x86_cpuid_model *cpuid;

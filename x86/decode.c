@@ -14,12 +14,12 @@
 
 #define COPY_SIZE 40 /* 15 prefixes, then VEX, opcode, ModRM, SIB, displacement, two immediates */
 
-#define REX_W 8
-#define REX_R 4
-#define REX_X 2
-#define REX_B 1
+#define REX_W     8
+#define REX_R     4
+#define REX_X     2
+#define REX_B     1
 
-#define MAP_VEX 4 /* added to the map's number */
+#define MAP_VEX   4 /* added to the map's number */
 
 struct decoder {
     uint8_t copy[COPY_SIZE];
@@ -33,8 +33,8 @@ struct decoder {
     unsigned l;
     unsigned reg; /* ModRM fields, extended by rex */
     unsigned rm;
-    uint8_t segment; /* override, X86_SEG_COUNT if none */
-    bool is_register; /* ModRM.rm is one */
+    uint8_t segment;   /* override, X86_SEG_COUNT if none */
+    bool is_register;  /* ModRM.rm is one */
     uint8_t select[5]; /* for struct insn_size, by enum size_selector */
     unsigned immediates;
 };
@@ -51,12 +51,18 @@ enum prefix {
 };
 
 static const uint8_t prefix_of[256] = {
-    [0x26] = PREFIX_SEGMENT + X86_ES, [0x2e] = PREFIX_SEGMENT + X86_CS,
-    [0x36] = PREFIX_SEGMENT + X86_SS, [0x3e] = PREFIX_SEGMENT + X86_DS,
-    [0x40 ... 0x4f] = PREFIX_REX,     [0x64] = PREFIX_SEGMENT + X86_FS,
-    [0x65] = PREFIX_SEGMENT + X86_GS, [0x66] = PREFIX_OPSIZE,
-    [0x67] = PREFIX_ADDRSIZE,         [0xf0] = PREFIX_LOCK,
-    [0xf2] = PREFIX_REPNE,            [0xf3] = PREFIX_REP,
+    [0x26] = PREFIX_SEGMENT + X86_ES,
+    [0x2e] = PREFIX_SEGMENT + X86_CS,
+    [0x36] = PREFIX_SEGMENT + X86_SS,
+    [0x3e] = PREFIX_SEGMENT + X86_DS,
+    [0x40 ... 0x4f] = PREFIX_REX,
+    [0x64] = PREFIX_SEGMENT + X86_FS,
+    [0x65] = PREFIX_SEGMENT + X86_GS,
+    [0x66] = PREFIX_OPSIZE,
+    [0x67] = PREFIX_ADDRSIZE,
+    [0xf0] = PREFIX_LOCK,
+    [0xf2] = PREFIX_REPNE,
+    [0xf3] = PREFIX_REP,
 };
 
 static uint8_t next_byte(struct decoder *d)
@@ -112,6 +118,7 @@ static void take_prefixes(struct decoder *d)
             d->prefixes |= X86_PFX_LOCK;
         } else {
             bool rep = prefix == PREFIX_REP;
+            d->prefixes &= (uint16_t) ~(X86_PFX_REP | X86_PFX_REPNE); /* the last one counts */
             d->prefixes |= rep ? X86_PFX_REP : X86_PFX_REPNE;
             d->pp = rep ? PP_F3 : PP_F2;
         }
@@ -145,7 +152,6 @@ static bool take_vex(struct decoder *d, unsigned first)
 static bool take_opcode(struct decoder *d)
 {
     unsigned byte = next_byte(d);
-    bool ok = true;
     if (byte == 0x0f) {
         byte = next_byte(d);
         d->out->map = 1;
@@ -154,11 +160,12 @@ static bool take_opcode(struct decoder *d)
             byte = next_byte(d);
         }
     } else if ((byte & 0xfe) == 0xc4 && (d->mode == X86_MODE_64 || d->copy[d->at] >= 0xc0)) {
-        ok = take_vex(d, byte);
+        if (!take_vex(d, byte))
+            return false;
         byte = next_byte(d);
     }
     d->out->opcode = (uint8_t)byte;
-    return ok;
+    return true;
 }
 
 /* The row of this opcode, -1 if there is none. Reads ModRM if the opcode has it. */
@@ -199,6 +206,8 @@ static void set_sizes(struct decoder *d, const struct insn_desc *desc)
         opsize = d->rex & REX_W ? 2 : small ? 0 : 1;
         if (desc->flags & INSN_F64 || (desc->flags & INSN_D64 && !small))
             opsize = 2;
+        if (desc->flags & INSN_MAX32)
+            opsize = MIN(opsize, 1U);
         addrsize = addr ? 1 : 2;
     } else {
         opsize = small != (d->mode == X86_MODE_32);
@@ -222,8 +231,8 @@ static void take_memory_16(struct decoder *d)
     static const struct {
         uint8_t base, index, seg;
     } forms[8] = {
-        {X86_RBX, X86_RSI, X86_DS}, {X86_RBX, X86_RDI, X86_DS},    {X86_RBP, X86_RSI, X86_SS},
-        {X86_RBP, X86_RDI, X86_SS}, {X86_RSI, X86_NO_REG, X86_DS}, {X86_RDI, X86_NO_REG, X86_DS},
+        {X86_RBX, X86_RSI, X86_DS},    {X86_RBX, X86_RDI, X86_DS},    {X86_RBP, X86_RSI, X86_SS},
+        {X86_RBP, X86_RDI, X86_SS},    {X86_RSI, X86_NO_REG, X86_DS}, {X86_RDI, X86_NO_REG, X86_DS},
         {X86_RBP, X86_NO_REG, X86_SS}, {X86_RBX, X86_NO_REG, X86_DS},
     };
     struct x86_mem *mem = &d->out->mem;
@@ -358,7 +367,7 @@ static void take_operand(struct decoder *d, const struct insn_template *template
             return set_memory(op, size_of(d, template->mem_size), X86_NO_REG);
         return set_register(d, op, d->rm | (d->rex & REX_B) << 3);
     case OPERAND_VVVV:
-        return set_register(d, op, d->vvvv);
+        return set_register(d, op, d->vvvv & (d->mode == X86_MODE_64 ? 15U : 7U));
     case OPERAND_OPCODE:
         return set_register(d, op, (d->out->opcode & 7U) | (d->rex & REX_B) << 3);
     case OPERAND_FIXED:
@@ -388,6 +397,7 @@ static void take_operand(struct decoder *d, const struct insn_template *template
         d->out->mem.disp = (int64_t)next_bytes(d, d->out->addrsize);
         return;
     case OPERAND_IS4:
+        d->out->imm_offset = (uint8_t)d->at;
         return set_register(d, op, next_byte(d) >> 4U & (d->mode == X86_MODE_64 ? 15U : 7U));
     case OPERAND_DS_RSI:
         return set_fixed_memory(d, op, X86_RSI, X86_RSI);
@@ -480,14 +490,49 @@ static bool decode_copy(struct decoder *d)
     return ok && is_valid(d, desc, (uint16_t)row);
 }
 
+/*
+ * Everything to zero, in pieces: compilers make one big clearing into REP STOS,
+ * which takes as long as the decoding.
+ */
+static void clear(struct x86_insn *out)
+{
+    static const struct x86_operand none;
+    __builtin_memset(out, 0, offsetof(struct x86_insn, op));
+    for (unsigned i = 0; i < X86_MAX_OPERANDS; i++) {
+        out->op[i] = none;
+        __asm__("" : : : "memory"); /* keeps the loop from becoming a memset() */
+    }
+    __builtin_memset(&out->mem, 0, sizeof(*out) - offsetof(struct x86_insn, mem));
+}
+
+static void begin(struct decoder *d, const uint8_t *bytes, size_t avail)
+{
+    if (likely(avail >= X86_MAX_INSN_LEN)) {
+        __builtin_memcpy(d->copy, bytes, X86_MAX_INSN_LEN);
+        __builtin_memset(d->copy + X86_MAX_INSN_LEN, 0, COPY_SIZE - X86_MAX_INSN_LEN);
+    } else {
+        memset(d->copy, 0, COPY_SIZE);
+        memcpy(d->copy, bytes, avail);
+    }
+    d->at = 0;
+    d->prefixes = 0;
+    d->pp = PP_NONE;
+    d->rex = 0;
+    d->vvvv = 0;
+    d->l = 0;
+    d->segment = X86_SEG_COUNT;
+    d->is_register = false;
+    d->immediates = 0;
+    d->select[SIZE_BY_NOTHING] = 0;
+    clear(d->out);
+}
+
 int x86_decode(const uint8_t *bytes, size_t avail, enum x86_mode mode, struct x86_insn *out)
 {
-    struct decoder d = {.out = out, .mode = mode, .segment = X86_SEG_COUNT};
-    if (likely(avail >= X86_MAX_INSN_LEN))
-        memcpy(d.copy, bytes, X86_MAX_INSN_LEN);
-    else
-        memcpy(d.copy, bytes, avail);
-    memset(out, 0, sizeof(*out));
+    struct decoder d;
+    d.out = out;
+    d.mode = mode;
+    begin(&d, bytes, avail);
     bool ok = decode_copy(&d);
     out->length = (uint8_t)MIN(d.at, X86_MAX_INSN_LEN);
     if (unlikely(d.at > avail && avail < X86_MAX_INSN_LEN))

@@ -13,13 +13,17 @@
  * share an opcode. A row matches if (key & mask) == value; the first one wins.
  */
 #define KEY_MODE_SHIFT 0 /* enum x86_mode, two bits */
-#define KEY_PP_SHIFT 2   /* enum insn_pp, two bits */
-#define KEY_MOD3 BIT(4)  /* ModRM.mod is 3 */
-#define KEY_REG_SHIFT 5  /* ModRM.reg without REX.R */
-#define KEY_RM_SHIFT 8   /* ModRM.rm without REX.B */
-#define KEY_W BIT(11)
-#define KEY_L BIT(12)
-#define KEY_B BIT(13)
+#define KEY_PP_SHIFT   2 /* enum insn_pp, two bits */
+#define KEY_MOD3_SHIFT 4 /* ModRM.mod is 3 */
+#define KEY_REG_SHIFT  5 /* ModRM.reg without REX.R */
+#define KEY_RM_SHIFT   8 /* ModRM.rm without REX.B */
+#define KEY_W_SHIFT    11
+#define KEY_L_SHIFT    12
+#define KEY_B_SHIFT    13 /* REX.B */
+#define KEY_MOD3       BIT(KEY_MOD3_SHIFT)
+#define KEY_W          BIT(KEY_W_SHIFT)
+#define KEY_L          BIT(KEY_L_SHIFT)
+#define KEY_B          BIT(KEY_B_SHIFT)
 
 /* The mandatory prefix. F2 and F3 hide a 66, and the last of those two counts. */
 enum insn_pp { PP_NONE, PP_66, PP_F3, PP_F2 };
@@ -64,13 +68,14 @@ struct insn_template {
     uint8_t implicit;
 };
 
-#define INSN_MODRM BIT(0)
-#define INSN_D64 BIT(1)          /* 64-bit mode: 64 bits unless 66 says 16 */
-#define INSN_F64 BIT(2)          /* 64-bit mode: 64 bits */
-#define INSN_NOMOD BIT(3)        /* ModRM.mod is not looked at: rm is a register */
-#define INSN_VVVV BIT(4)         /* VEX.vvvv is an operand */
-#define INSN_VSIB BIT(5)
+#define INSN_MODRM        BIT(0)
+#define INSN_D64          BIT(1) /* 64-bit mode: 64 bits unless 66 says 16 */
+#define INSN_F64          BIT(2) /* 64-bit mode: 64 bits */
+#define INSN_NOMOD        BIT(3) /* ModRM.mod is not looked at: rm is a register */
+#define INSN_VVVV         BIT(4) /* VEX.vvvv is an operand */
+#define INSN_VSIB         BIT(5)
 #define INSN_MANDATORY_66 BIT(7) /* the 66 is part of the opcode, not of the operand size */
+#define INSN_MAX32        BIT(8) /* REX.W does not make it 64 bits: ports */
 
 struct insn_desc {
     uint32_t mask;
@@ -90,7 +95,7 @@ struct insn_candidate {
     uint16_t row;
 };
 
-#define SLOT_MODRM BIT(0)
+#define SLOT_MODRM  BIT(0)
 #define SLOT_BY_REG BIT(1) /* first: of x86_insn_groups, one for each ModRM.reg */
 
 struct insn_slot {

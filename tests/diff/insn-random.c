@@ -66,15 +66,15 @@ static void choose(uint64_t *state, uint16_t row, const struct x86_random_option
     bool no_prefix = desc->mask >> KEY_PP_SHIFT & 1 && c->pp == PP_NONE;
     bool vector = x86_insn_row(row)->properties & X86_ROW_VECTOR;
     c->opsize = !vex && (c->pp == PP_66 || (!no_prefix && !vector && one_in(state, 4)));
-    c->w = key_field(desc, 11, 1, r & 1);
-    c->l = key_field(desc, 12, 1, r >> 1 & 1);
+    c->w = key_field(desc, KEY_W_SHIFT, 1, r & 1);
+    c->l = key_field(desc, KEY_L_SHIFT, 1, r >> 1 & 1);
     bool both = !(desc->mask & KEY_MOD3);
     c->is_memory = both ? options->allow_mem && (options->only_mem || r >> 2 & 1) : !(desc->value & KEY_MOD3);
     if (desc->flags & INSN_NOMOD)
         c->is_memory = false;
     c->modrm = key_field(desc, KEY_REG_SHIFT, 3, r >> 3) << 3 | key_field(desc, KEY_RM_SHIFT, 3, r >> 6);
     c->rex = r >> 9 & 7;
-    c->rex = (c->rex & 6) | key_field(desc, 13, 1, c->rex);
+    c->rex = (c->rex & 6) | key_field(desc, KEY_B_SHIFT, 1, c->rex);
     if (!vex && one_in(state, 3))
         c->rex = 0;
     c->vvvv = desc->flags & INSN_VVVV ? r >> 12 & 15 : 0;

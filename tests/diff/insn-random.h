@@ -10,18 +10,19 @@
 
 /* What the caller can bear. All zeros: registers only, any of them. */
 struct x86_random_options {
-    uint32_t avoid;    /* mask by enum x86_gpr: never an operand (implicit ones are not counted), base or index */
-    bool allow_mem;    /* the ModRM operand may be memory: [mem_base + disp32] */
-    bool only_mem;     /* … and must be, where the row has a memory form; else -EINVAL */
-    uint8_t mem_base;  /* enum x86_gpr; may be in `avoid` */
-    int32_t disp_min;  /* the displacement lies within these, and is a multiple of disp_align */
+    uint32_t
+        avoid; /* mask by enum x86_gpr: never an operand (implicit ones are not counted), base or index */
+    bool allow_mem;   /* the ModRM operand may be memory: [mem_base + disp32] */
+    bool only_mem;    /* … and must be, where the row has a memory form; else -EINVAL */
+    uint8_t mem_base; /* enum x86_gpr; may be in `avoid` */
+    int32_t disp_min; /* the displacement lies within these, and is a multiple of disp_align */
     int32_t disp_max;
     uint32_t disp_align; /* 0: 1 */
-    bool allow_lock;   /* now and then a LOCK, where it is legal */
-    bool allow_segment; /* now and then a DS, ES, SS or CS override, which 64-bit mode ignores */
-    bool allow_index;  /* now and then mem_index as the index, with any scale */
-    uint8_t mem_index; /* enum x86_gpr but rSP */
-    uint16_t vsib_mask; /* gathers: vector registers that may be the index; 0: any */
+    bool allow_lock;     /* now and then a LOCK, where it is legal */
+    bool allow_segment;  /* now and then a DS, ES, SS or CS override, which 64-bit mode ignores */
+    bool allow_index;    /* now and then mem_index as the index, with any scale */
+    uint8_t mem_index;   /* enum x86_gpr but rSP */
+    uint16_t vsib_mask;  /* gathers: vector registers that may be the index; 0: any */
 };
 
 /* xorshift64*: the tests' generator. *state must not be 0. */

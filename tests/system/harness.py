@@ -1,0 +1,180 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""A VM under test: batuta's command line with the guest's console on pipes, and its control socket."""
+
+import json
+import os
+import pathlib
+import select
+import signal
+import socket
+import subprocess
+import tempfile
+import time
+
+TOP = pathlib.Path(__file__).resolve().parent.parent.parent
+BUILD = pathlib.Path(os.environ.get("BATUTA_BUILD", TOP / "build"))
+GUESTS = TOP / "build" / "guests"
+ENGINE = os.environ.get("BATUTA_ENGINE", "interp")
+# Sanitized builds are slower; every wait is stretched by this.
+PATIENCE = float(os.environ.get("BATUTA_PATIENCE", "1"))
+
+
+class GuestError(AssertionError):
+    pass
+
+
+def batuta(*arguments, timeout=30, **kwargs):
+    """Runs the command line to its end; stdin is empty."""
+    return subprocess.run([BUILD / "batuta", *map(str, arguments)], stdin=subprocess.DEVNULL, capture_output=True,
+                          text=True, errors="replace", timeout=timeout * PATIENCE, **kwargs)
+
+
+class Qmp:
+    """A client of the control socket."""
+
+    def __init__(self, path, seconds=10):
+        end = time.monotonic() + seconds * PATIENCE
+        self.socket = socket.socket(socket.AF_UNIX)
+        while True:
+            try:
+                self.socket.connect(str(path))
+                break
+            except (FileNotFoundError, ConnectionRefusedError):
+                if time.monotonic() > end:
+                    raise
+                time.sleep(0.02)
+        self.file = self.socket.makefile("rw")
+        self.events = []
+        self.greeting = self.read()
+        self.command("qmp_capabilities")
+
+    def read(self, seconds=60):
+        self.socket.settimeout(seconds * PATIENCE)
+        line = self.file.readline()
+        if not line:
+            raise GuestError("the control socket was closed")
+        return json.loads(line)
+
+    def send(self, name, **arguments):
+        message = {"execute": name}
+        if arguments:
+            message["arguments"] = arguments
+        self.file.write(json.dumps(message) + "\n")
+        self.file.flush()
+
+    def command(self, name, **arguments):
+        self.send(name, **arguments)
+        while True:
+            answer = self.read()
+            if "event" in answer:
+                self.events.append(answer)
+            elif "error" in answer:
+                raise GuestError(f"{name}: {answer['error']}")
+            else:
+                return answer["return"]
+
+    def wait_event(self, name, seconds=60):
+        end = time.monotonic() + seconds * PATIENCE
+        while True:
+            for event in self.events:
+                if event["event"] == name:
+                    self.events.remove(event)
+                    return event
+            if time.monotonic() > end:
+                raise GuestError(f"no event {name}")
+            answer = self.read(seconds)
+            if "event" in answer:
+                self.events.append(answer)
+
+
+class Guest:
+    """batuta run with the console on stdio. Everything the guest said is in .output (bytes)."""
+
+    def __init__(self, *options, engine=None, control=False, kernel=None, initrd=None, append="console=ttyS0",
+                 default_boot=True, stderr=subprocess.STDOUT):
+        self.folder = tempfile.TemporaryDirectory(prefix="batuta-test-")
+        command = [BUILD / "batuta", "run", "--engine", engine or ENGINE]
+        if default_boot:
+            command += ["--kernel", kernel or GUESTS / "vmlinuz", "--append", append]
+            if initrd is not False:
+                command += ["--initrd", initrd or GUESTS / "initrd.gz"]
+        self.control = pathlib.Path(self.folder.name) / "control"
+        if control:
+            command += ["--control", self.control]
+        command += options
+        self.output = b""
+        self.mark = 0
+        self.count = 0
+        self.process = subprocess.Popen([str(c) for c in command], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+                                        stderr=stderr)
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        if self.process.poll() is None:
+            self.process.kill()
+        self.process.wait()
+        self.process.stdin.close()
+        self.process.stdout.close()
+        self.folder.cleanup()
+
+    def tail(self):
+        return self.output[-3000:].decode(errors="replace")
+
+    def read_some(self, seconds):
+        """False at the end of the output."""
+        if select.select([self.process.stdout], [], [], max(seconds, 0))[0]:
+            chunk = os.read(self.process.stdout.fileno(), 65536)
+            self.output += chunk
+            return bool(chunk)
+        return True
+
+    def wait_for(self, text, seconds=120):
+        """Returns the output from the last mark up to text, and moves the mark behind it."""
+        wanted = text.encode()
+        end = time.monotonic() + seconds * PATIENCE
+        while True:
+            at = self.output.find(wanted, self.mark)
+            if at >= 0:
+                found = self.output[self.mark:at + len(wanted)]
+                self.mark = at + len(wanted)
+                return found.decode(errors="replace")
+            left = end - time.monotonic()
+            if left <= 0 or not self.read_some(left):
+                raise GuestError(f"'{text}' did not come; the last that came:\n{self.tail()}")
+
+    def type(self, text):
+        self.process.stdin.write(text.encode())
+        self.process.stdin.flush()
+
+    def boot(self, seconds=180):
+        self.wait_for("batuta: shell ready", seconds)
+        return self
+
+    def run(self, command, seconds=60, check=True):
+        """Runs a command in the guest's shell and returns what it printed."""
+        self.count += 1
+        mark = f"<{self.count}:"
+        # $'' and quotes keep the marks out of the echoed line.
+        self.type(f"echo '{mark[0]}'{mark[1:]}begin; {command}; echo '{mark[0]}'{mark[1:]}$?:end\n")
+        self.wait_for(f"{mark}begin", seconds)
+        text = self.wait_for(":end", seconds)
+        body, _, status = text[:-len(":end")].rpartition(mark)
+        if check and status != "0":
+            raise GuestError(f"'{command}' ended with {status}:\n{body}")
+        return body.replace("\r\n", "\n").strip("\n")
+
+    def qmp(self):
+        return Qmp(self.control)
+
+    def signal(self, number=signal.SIGTERM):
+        self.process.send_signal(number)
+
+    def end(self, seconds=60):
+        """Waits for batuta to exit; returns its status."""
+        end = time.monotonic() + seconds * PATIENCE
+        while self.read_some(end - time.monotonic()):
+            if time.monotonic() > end:
+                raise GuestError(f"the VM did not end; the last that came:\n{self.tail()}")
+        return self.process.wait(10 * PATIENCE)

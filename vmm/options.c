@@ -1,0 +1,281 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "vmm/options.h"
+
+#include <ctype.h>
+#include <fcntl.h>
+#include <libgen.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "vmm/options-internal.h"
+
+#define FILE_MAX KIB(256)
+
+void options_init(struct run_options *o)
+{
+    *o = (struct run_options){.memory = MIB(512), .cpus = 1, .rng = true, .balloon = true};
+}
+
+void options_finish(struct run_options *o)
+{
+    for (size_t i = 0; i < option_count; i++) {
+        const struct option *d = &option_table[i];
+
+        if (d->kind == OPT_TEXT || d->kind == OPT_PATH)
+            free(*(char **)(void *)((char *)o + d->offset));
+    }
+    for (unsigned i = 0; i < o->initrd_count; i++) {
+        free(o->initrd[i].path);
+        free(o->initrd[i].cmdline);
+    }
+    for (unsigned i = 0; i < o->disk_count; i++) {
+        free(o->disk[i].path);
+        free(o->disk[i].serial);
+    }
+    for (unsigned i = 0; i < o->net_count; i++)
+        free(o->net[i].tap);
+    for (unsigned i = 0; i < o->console_count; i++)
+        free(o->console[i].path);
+    for (unsigned i = 0; i < o->trace_count; i++)
+        free(o->trace[i]);
+    options_init(o);
+}
+
+/* ---- command line ---- */
+
+static int unknown(const char *word, size_t len, struct error *err)
+{
+    char name[64];
+    const char *near;
+
+    snprintf(name, sizeof(name), "%.*s", (int)len, word);
+    near = nearest_option(name);
+    return error_set(err, EINVAL, "there is no option --%s: %s%s%s", name, near ? "did you mean --" : "see ",
+                     near ? near : "batuta run --help", near ? "?" : "");
+}
+
+/* One word that begins with --. Returns how many words were used. */
+static int parse_option(struct run_options *o, int left, char *const *argv, struct error *err)
+{
+    static const struct opt_source command_line = {0};
+    const char *word = argv[0] + 2, *equals = strchr(word, '=');
+    size_t len = equals ? (size_t)(equals - word) : strlen(word);
+    const struct option *option = option_find(word, len);
+    const char *value = equals ? equals + 1 : NULL;
+    int used = 1, r;
+
+    if (!option)
+        return unknown(word, len, err);
+    if (!value && option->arg) {
+        if (left < 2 || !strncmp(argv[1], "--", 2))
+            return error_set(err, EINVAL, "--%s: a value is missing: --%s %s", option->name, option->name,
+                             option->arg);
+        value = argv[1];
+        used = 2;
+    }
+    r = opt_set(o, option, value, &command_line, err);
+    return r < 0 ? r : used;
+}
+
+static int use_config(struct run_options *o, const char *path, struct error *err)
+{
+    if (o->config)
+        return error_set(err, EINVAL, "%s: only one description file can be given, and %s is one", path,
+                         o->config);
+    o->config = strdup(path);
+    return o->config ? 0 : error_set(err, ENOMEM, "out of memory");
+}
+
+/* The description file, found before the other options are looked at: they override it. */
+static int find_config(struct run_options *o, int argc, char *const *argv, struct error *err)
+{
+    for (int i = 0; i < argc; i++) {
+        const struct option *option;
+
+        if (!strcmp(argv[i], "--config") && i + 1 < argc) {
+            if (use_config(o, argv[++i], err) < 0)
+                return -EINVAL;
+        } else if (!strncmp(argv[i], "--config=", 9)) {
+            if (use_config(o, argv[i] + 9, err) < 0)
+                return -EINVAL;
+        } else if (!strncmp(argv[i], "--", 2)) {
+            option = option_find(argv[i] + 2, strlen(argv[i] + 2));
+            i += option && option->arg; /* its value */
+        } else if (argv[i][0] == '-') {
+            return error_set(err, EINVAL,
+                             "there is no option %s: options begin with two dashes, see batuta run --help",
+                             argv[i]);
+        } else if (use_config(o, argv[i], err) < 0) {
+            return -EINVAL;
+        }
+    }
+    return 0;
+}
+
+int options_parse(struct run_options *o, int argc, char *const *argv, struct error *err)
+{
+    int r = find_config(o, argc, argv, err);
+    char *config;
+
+    if (r < 0)
+        return r;
+    config = o->config;
+    if (config) {
+        r = options_parse_file(o, config, err);
+        if (r < 0)
+            return r;
+    }
+    for (int i = 0; i < argc; i += r) {
+        r = 1;
+        if (strncmp(argv[i], "--", 2))
+            continue;
+        r = parse_option(o, argc - i, argv + i, err);
+        if (r < 0)
+            return r;
+    }
+    return 0;
+}
+
+/* ---- description file ---- */
+
+static char *trim(char *s)
+{
+    char *end = s + strlen(s);
+
+    while (isspace((unsigned char)*s))
+        s++;
+    while (end > s && isspace((unsigned char)end[-1]))
+        *--end = 0;
+    return s;
+}
+
+/* Takes a pair of quotes off. */
+static char *unquote(char *s)
+{
+    size_t len = strlen(s);
+
+    if (len >= 2 && s[0] == '"' && s[len - 1] == '"') {
+        s[len - 1] = 0;
+        return s + 1;
+    }
+    return s;
+}
+
+static int parse_line(struct run_options *o, char *line, const struct opt_source *source, struct error *err)
+{
+    const struct option *option;
+    char *key = trim(line), *value;
+
+    if (!*key || *key == '#' || *key == ';')
+        return 0;
+    if (*key == '[')
+        return error_set(err, EINVAL, "sections are not used: remove the line %s", key);
+    value = strchr(key, '=');
+    if (!value)
+        return error_set(err, EINVAL, "'%s' is not of the form: key = value", key);
+    *value++ = 0;
+    key = trim(key);
+    value = unquote(trim(value));
+    option = option_find(key, strlen(key));
+    if (option &&
+        (option->offset == offsetof(struct run_options, config) ||
+         option->offset == offsetof(struct run_options, help) ||
+         option->offset == offsetof(struct run_options, version)) &&
+        option->kind != OPT_CUSTOM)
+        return error_set(err, EINVAL, "'%s' belongs on the command line", key);
+    if (!option) {
+        const char *near = nearest_option(key);
+
+        return error_set(err, EINVAL, "there is no key '%s'%s%s%s", key,
+                         near ? ": did you mean '" : ": see batuta run --help", near ? near : "",
+                         near ? "'?" : "");
+    }
+    return opt_set(o, option, value, source, err);
+}
+
+static int read_text(const char *path, char **text, struct error *err)
+{
+    FILE *f = fopen(path, "re");
+    char *buf = malloc(FILE_MAX + 1);
+    size_t len = 0;
+    int code = 0;
+
+    if (!f || !buf) {
+        code = f ? ENOMEM : errno;
+        error_set(err, code, "%s: cannot be opened: %s%s", path, strerror(code),
+                  code == ENOENT ? " (a description file was expected; a kernel is given with --kernel)"
+                                 : "");
+    } else {
+        len = fread(buf, 1, FILE_MAX + 1, f);
+        if (ferror(f))
+            code = errno ? errno : EIO, error_set(err, code, "%s: cannot be read: %s", path, strerror(code));
+        else if (memchr(buf, 0, len) || len > FILE_MAX)
+            code = EINVAL,
+            error_set(err, code, "%s: is not a description file: if it is a kernel, say --kernel %s", path,
+                      path);
+    }
+    if (f)
+        fclose(f);
+    if (code) {
+        free(buf);
+        return -code;
+    }
+    buf[len] = 0;
+    *text = buf;
+    return 0;
+}
+
+int options_parse_file(struct run_options *o, const char *path, struct error *err)
+{
+    char *text = NULL, *copy = strdup(path), *rest, *line;
+    struct opt_source source = {0};
+    unsigned number = 0;
+    int r = copy ? read_text(path, &text, err) : error_set(err, ENOMEM, "out of memory");
+
+    if (r < 0) {
+        free(copy);
+        return r;
+    }
+    source.folder = dirname(copy);
+    rest = text;
+    while (r == 0 && (line = strsep(&rest, "\n"))) {
+        number++;
+        r = parse_line(o, line, &source, err);
+    }
+    if (r < 0)
+        error_prefix(err, "%s:%u", path, number);
+    free(text);
+    free(copy);
+    return r;
+}
+
+/* ---- as a whole ---- */
+
+int options_check(const struct run_options *o, struct error *err)
+{
+    unsigned stdio = 0;
+
+    if (!o->kernel)
+        return error_set(err, EINVAL,
+                         "nothing to start: name a kernel with --kernel FILE (see batuta run --help)");
+    if (o->memory % MIB(1))
+        return error_set(err, EINVAL, "--memory: %llu bytes are not a whole number of MiB",
+                         (unsigned long long)o->memory);
+    if (o->name && (!*o->name || strlen(o->name) > 64 || strpbrk(o->name, "/\n\t ")))
+        return error_set(err, EINVAL, "--name %s: 1 to 64 characters without spaces and slashes", o->name);
+    if (!o->save != !o->save_at)
+        return error_set(err, EINVAL, "--save and --save-at-ns belong together");
+    for (unsigned i = 0; i < o->console_count; i++)
+        stdio += o->console[i].kind == CONSOLE_STDIO;
+    if (stdio > 1)
+        return error_set(err, EINVAL, "--console stdio: can be given once only");
+    for (unsigned i = 0; i < o->disk_count; i++) {
+        for (unsigned j = 0; j < i; j++) {
+            if (!strcmp(o->disk[i].path, o->disk[j].path) && !(o->disk[i].read_only && o->disk[j].read_only))
+                return error_set(err, EINVAL, "--disk %s: given twice: two disks cannot write to one file",
+                                 o->disk[i].path);
+        }
+    }
+    return 0;
+}

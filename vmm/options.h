@@ -1,0 +1,116 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * What `batuta run` can be told, on the command line or in a file
+ * (docs/formats/vm-file.md). One table (options-table.c) says every option once:
+ * parsing, --help, shell completion and the manual's check come from it.
+ */
+#ifndef VMM_OPTIONS_H
+#define VMM_OPTIONS_H
+
+#include <stdio.h>
+
+#include "base/error.h"
+
+#define OPT_MAX_LIST     64
+#define OPT_MAX_FORWARDS 32
+#define OPT_MAX_CONSOLES 8
+#define OPT_MAX_NETS     8
+#define OPT_MAX_DISKS    16
+
+enum opt_disk_format { DISK_AUTO, DISK_RAW, DISK_QCOW2 };
+enum opt_net_kind { NET_NONE, NET_USER, NET_TAP };
+enum opt_console_kind { CONSOLE_STDIO, CONSOLE_PTY, CONSOLE_UNIX, CONSOLE_FILE, CONSOLE_NONE };
+enum opt_engine { ENGINE_AUTO, ENGINE_KVM, ENGINE_INTERP };
+enum opt_cpu { CPU_DEFAULT, CPU_V2, CPU_V3, CPU_HOST };
+
+struct opt_module {
+    char *path;
+    char *cmdline; /* NULL: the path */
+};
+
+struct opt_disk {
+    char *path;
+    int format; /* enum opt_disk_format */
+    bool read_only;
+    bool direct;
+    char *serial; /* NULL: made up */
+};
+
+struct opt_forward {
+    bool udp;
+    uint8_t host_addr[4]; /* 0.0.0.0 unless told */
+    uint16_t host_port;
+    uint8_t guest_addr[4]; /* all 0: the guest */
+    uint16_t guest_port;
+};
+
+struct opt_net {
+    int kind; /* enum opt_net_kind */
+    char *tap;
+    bool has_mac;
+    uint8_t mac[6];
+    struct opt_forward forward[OPT_MAX_FORWARDS];
+    unsigned forward_count;
+};
+
+struct opt_console {
+    int kind; /* enum opt_console_kind */
+    char *path;
+};
+
+struct run_options {
+    char *kernel;
+    int kernel_format; /* enum boot_protocol */
+    struct opt_module initrd[OPT_MAX_LIST];
+    unsigned initrd_count;
+    char *append;
+    struct opt_disk disk[OPT_MAX_DISKS];
+    unsigned disk_count;
+    struct opt_net net[OPT_MAX_NETS];
+    unsigned net_count;
+    uint64_t memory; /* bytes */
+    uint64_t cpus;
+    int cpu;    /* enum opt_cpu */
+    int engine; /* enum opt_engine */
+    struct opt_console console[OPT_MAX_CONSOLES];
+    unsigned console_count;
+    char *name;
+    char *control;
+    uint64_t debug_exit; /* port, 0: none */
+    bool snapshot;
+    char *log;
+    char *trace[OPT_MAX_LIST];
+    unsigned trace_count;
+    bool rng, balloon;
+    bool no_reboot;
+    char *debugcon;
+    char *load;
+    char *save;
+    uint64_t save_at; /* virtual ns, 0: not */
+    bool paused;
+    char *config;
+    bool help, version;
+    bool completion; /* print the shell's completion script */
+};
+
+/* Defaults. */
+void options_init(struct run_options *options);
+void options_finish(struct run_options *options);
+
+/*
+ * argv without the program's name. -EINVAL: wrong usage; other errors: a file
+ * cannot be read. A description file's settings come first, whatever its place.
+ */
+int options_parse(struct run_options *options, int argc, char *const *argv, struct error *err);
+/* One file of `key = value` lines. */
+int options_parse_file(struct run_options *options, const char *path, struct error *err);
+/* Is the description whole? (a kernel is there, things fit together) */
+int options_check(const struct run_options *options, struct error *err);
+
+void options_print_help(FILE *out);
+/* A bash completion script for `batuta`. */
+void options_print_completion(FILE *out);
+/* One option's name per line, with its argument: what the manual is checked against. */
+void options_print_names(FILE *out);
+
+#endif

@@ -1,0 +1,53 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * Linux beneath the machine: core/plat.h on pthreads, futexes and the event loop,
+ * the guest's RAM, and the vCPUs' threads.
+ */
+#ifndef VMM_PLAT_LINUX_H
+#define VMM_PLAT_LINUX_H
+
+#include <pthread.h>
+#include <stdio.h>
+
+#include "core/vm.h"
+#include "vmm/loop.h"
+
+struct plat_linux {
+    struct plat plat;
+    struct loop *loop;
+    struct vm *vm;
+    FILE *log; /* borrowed; NULL: stderr */
+    enum log_level log_level;
+};
+
+/* Binds plat, loop and VM together; before vm_init(). */
+void plat_linux_init(struct plat_linux *plat, struct loop *loop, struct vm *vm);
+
+/* RAM in one anonymous file, so that it can be shared with other processes later. */
+struct host_ram {
+    int fd;
+    void *base;
+    uint64_t size;
+};
+
+int host_ram_init(struct host_ram *ram, uint64_t size, struct error *err);
+void host_ram_finish(struct host_ram *ram);
+
+/* One per vCPU: its thread, and where it sleeps. */
+struct vcpu_thread {
+    pthread_t thread;
+    bool started;
+    pid_t tid;      /* atomic; 0 until it runs */
+    uint32_t token; /* futex: see plat-linux.c */
+    struct vcpu *vcpu;
+};
+
+/* Makes the wait channels; after vm_engine_init(). *threads has vm->vcpu_count of them, malloced. */
+int vcpu_threads_create(struct vcpu_thread **threads, struct vm *vm, struct error *err);
+/* Starts them with every signal blocked but those that a fault raises. */
+int vcpu_threads_start(struct vcpu_thread *threads, struct vm *vm, struct error *err);
+/* Waits for their ends; the VM is shut down. */
+void vcpu_threads_join(struct vcpu_thread *threads, struct vm *vm);
+void vcpu_threads_destroy(struct vcpu_thread *threads, struct vm *vm);
+
+#endif

@@ -1,0 +1,69 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include <string.h>
+#include <sys/file.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include "vmm/console-internal.h"
+
+/* Does somebody answer at this address? */
+static bool is_alive(const struct sockaddr_un *addr)
+{
+    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    bool alive;
+
+    if (fd < 0)
+        return true;
+    /* EAGAIN: alive, and its queue of clients is full. */
+    alive = connect(fd, (const struct sockaddr *)addr, sizeof(*addr)) == 0 || errno != ECONNREFUSED;
+    close(fd);
+    return alive;
+}
+
+/* A socket that its owner left behind when it was killed. Anything else at that path is not ours to remove.
+ */
+static int clear_stale(const struct sockaddr_un *addr, struct error *err)
+{
+    struct stat st;
+
+    if (lstat(addr->sun_path, &st) < 0)
+        return 0;
+    if (!S_ISSOCK(st.st_mode))
+        return error_set(err, EEXIST, "%s: exists and is not a socket: choose another path, or remove it",
+                         addr->sun_path);
+    if (is_alive(addr))
+        return error_set(err, EADDRINUSE, "%s: is in use by another program: choose another path",
+                         addr->sun_path);
+    unlink(addr->sun_path);
+    return 0;
+}
+
+int unix_listen(const char *path, struct error *err)
+{
+    struct sockaddr_un addr = {.sun_family = AF_UNIX};
+    mode_t mask;
+    int fd, r;
+
+    if (strlen(path) >= sizeof(addr.sun_path))
+        return error_set(err, ENAMETOOLONG, "%s: a socket's path has at most %zu characters", path,
+                         sizeof(addr.sun_path) - 1);
+    strcpy(addr.sun_path, path);
+    r = clear_stale(&addr, err);
+    if (r < 0)
+        return r;
+    fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    if (fd < 0)
+        return error_set(err, errno, "cannot make a socket: %s", strerror(errno));
+    /* The mode must be right from the start: a chmod() afterwards would leave a gap. */
+    mask = umask(0177);
+    r = bind(fd, (const struct sockaddr *)&addr, sizeof(addr));
+    umask(mask);
+    if (r < 0 || listen(fd, 16) < 0) {
+        r = error_set(err, errno, "%s: cannot listen there: %s", path, strerror(errno));
+        close(fd);
+        return r;
+    }
+    return fd;
+}
