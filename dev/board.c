@@ -55,13 +55,11 @@ int board_create(struct vm *vm, const struct board_config *config, struct board 
 
     *board = (struct board){.vm = vm, .config = *config};
     if ((what = "the local APICs", r = own_lapic ? 0 : lapic_create(vm)) ||
-        (what = "the 8259s", r = pic_create(vm)) ||
-        (what = "the IO-APIC", r = ioapic_create(vm)) ||
+        (what = "the 8259s", r = pic_create(vm)) || (what = "the IO-APIC", r = ioapic_create(vm)) ||
         (what = "the PCI host bridge", r = pci_host_create(vm, &board->pci)) ||
         (what = "power management", r = pm_create(vm, &board->pm)) ||
         (what = "the ISA bridge", r = lpc_create(vm, board->pci, board->pm, &board->lpc)) ||
-        (what = "the 8254", r = pit_create(vm, &pit)) ||
-        (what = "the clock", r = rtc_create(vm, &rtc)) ||
+        (what = "the 8254", r = pit_create(vm, &pit)) || (what = "the clock", r = rtc_create(vm, &rtc)) ||
         (what = "the HPET", r = config->no_hpet ? 0 : hpet_create(vm, pit, rtc, &board->hpet)) ||
         (what = "the keyboard controller", r = config->no_i8042 ? 0 : i8042_create(vm, &board->i8042)) ||
         (what = "the serial ports", r = create_serial(board)) ||

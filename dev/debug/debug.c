@@ -3,7 +3,7 @@
 
 #include "dev/regions.h"
 
-#define PVPANIC_PANICKED BIT(0)
+#define PVPANIC_PANICKED     BIT(0)
 #define PVPANIC_CRASH_LOADED BIT(1)
 
 /* One port each; there is nothing to remember between accesses. */

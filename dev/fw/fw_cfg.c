@@ -5,24 +5,24 @@
 #include "base/bytes.h"
 #include "dev/regions.h"
 
-#define KEYS 0x20U       /* numbered items */
-#define FIRST_FILE 0x20U /* then files */
-#define KEY_NONE 0xffffU
-#define KEY_FLAGS 0xc000U /* architecture-local, write channel: there is nothing */
+#define KEYS           0x20U /* numbered items */
+#define FIRST_FILE     0x20U /* then files */
+#define KEY_NONE       0xffffU
+#define KEY_FLAGS      0xc000U /* architecture-local, write channel: there is nothing */
 
-#define DMA_PORT 0x514U
-#define DMA_SIGNATURE 0x51454d5520434647ULL /* "QEMU CFG" */
-#define DMA_ERROR BIT(0)
-#define DMA_READ BIT(1)
-#define DMA_SKIP BIT(2)
-#define DMA_SELECT BIT(3)
-#define DMA_WRITE BIT(4)
+#define DMA_PORT       0x514U
+#define DMA_SIGNATURE  0x51454d5520434647ULL /* "QEMU CFG" */
+#define DMA_ERROR      BIT(0)
+#define DMA_READ       BIT(1)
+#define DMA_SKIP       BIT(2)
+#define DMA_SELECT     BIT(3)
+#define DMA_WRITE      BIT(4)
 #define DMA_LENGTH_MAX MIB(256)
 
 #define ID_TRADITIONAL BIT(0)
-#define ID_DMA BIT(1)
+#define ID_DMA         BIT(1)
 
-#define DIR_ENTRY 64U
+#define DIR_ENTRY      64U
 
 struct item {
     const uint8_t *data;
@@ -89,7 +89,8 @@ static int compare(const char *a, const char *b)
     return (unsigned char)*a - (unsigned char)*b;
 }
 
-/* The directory is big-endian, sorted by name (guests that number files rely on nothing but this order being stable). */
+/* The directory is big-endian, sorted by name (guests that number files rely on nothing but this order being
+ * stable). */
 static void build_directory(struct fw_cfg *fw)
 {
     uint8_t order[FW_CFG_FILES_MAX];

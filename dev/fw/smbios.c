@@ -4,13 +4,13 @@
 #include "base/bytes.h"
 #include "base/fmt.h"
 
-#define ENTRY_SIZE 24U
+#define ENTRY_SIZE   24U
 #define TABLE_OFFSET 32U /* structures start aligned */
 
 /* Handles: structure type in the high byte, number in the low one */
 #define HANDLE(type, n) ((uint16_t)((type) << 8 | (n)))
 
-#define DIMM_MAX GIB(32) /* memory is told in modules of at most this size */
+#define DIMM_MAX        GIB(32) /* memory is told in modules of at most this size */
 
 struct writer {
     uint8_t *buf;
@@ -72,7 +72,8 @@ static void system(struct writer *w)
 static void chassis(struct writer *w)
 {
     static const char *const strings[] = {"batuta", NULL};
-    uint8_t a[22] = {[4] = 1, [5] = 1, [9] = 3, [10] = 3, [11] = 3, [12] = 2}; /* other; safe; no security told */
+    uint8_t a[22] = {
+        [4] = 1, [5] = 1, [9] = 3, [10] = 3, [11] = 3, [12] = 2}; /* other; safe; no security told */
 
     structure(w, 3, HANDLE(3, 0), a, sizeof(a), strings);
 }
@@ -117,7 +118,7 @@ static void memory_module(struct writer *w, unsigned n, uint64_t size)
     fmt_print(locator, sizeof(locator), "DIMM %u", n);
     store_le16(a + 4, HANDLE(16, 0));
     store_le16(a + 6, 0xfffe);
-    store_le16(a + 8, 0xffff);  /* widths unknown */
+    store_le16(a + 8, 0xffff); /* widths unknown */
     store_le16(a + 10, 0xffff);
     store_le16(a + 12, mib < 0x7fff ? (uint16_t)mib : 0x7fff);
     if (mib >= 0x7fff)

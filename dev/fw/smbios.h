@@ -7,7 +7,8 @@
 
 /*
  * Writes the entry point and, behind it, the structures to buf, which the caller
- * copies to gpa_base (a multiple of 16 in 0xf0000..0xfffff). *length: what was written. -ENOSPC: buf is too small.
+ * copies to gpa_base (a multiple of 16 in 0xf0000..0xfffff). *length: what was written. -ENOSPC: buf is too
+ * small.
  */
 int smbios_build(struct vm *vm, uint8_t *buf, size_t size, uint64_t gpa_base, size_t *length);
 

@@ -9,19 +9,19 @@
 #include "dev/input/ps2.h"
 #include "dev/regions.h"
 
-#define STATUS_OUTPUT_FULL BIT(0)
-#define STATUS_SYSTEM BIT(2)
-#define STATUS_COMMAND BIT(3)
-#define STATUS_UNLOCKED BIT(4)
+#define STATUS_OUTPUT_FULL  BIT(0)
+#define STATUS_SYSTEM       BIT(2)
+#define STATUS_COMMAND      BIT(3)
+#define STATUS_UNLOCKED     BIT(4)
 
-#define CONFIG_INTERRUPT BIT(0)
-#define CONFIG_SYSTEM BIT(2)
+#define CONFIG_INTERRUPT    BIT(0)
+#define CONFIG_SYSTEM       BIT(2)
 #define CONFIG_KBD_DISABLED BIT(4)
 #define CONFIG_AUX_DISABLED BIT(5)
-#define CONFIG_TRANSLATE BIT(6)
+#define CONFIG_TRANSLATE    BIT(6)
 
-#define OUTPUT_RESET BIT(0) /* low resets */
-#define OUTPUT_A20 BIT(1)
+#define OUTPUT_RESET        BIT(0) /* low resets */
+#define OUTPUT_A20          BIT(1)
 
 enum command {
     CMD_READ_RAM = 0x20, /* to 0x3f; 0x20 is the configuration byte */
@@ -59,18 +59,12 @@ struct i8042 {
 };
 
 static const struct state_field i8042_fields[] = {
-    STATE_BYTES(struct i8042, ram),
-    STATE_INT(struct i8042, output_port),
-    STATE_INT(struct i8042, pending),
-    STATE_BOOL(struct i8042, last_was_command),
-    STATE_BOOL(struct i8042, full),
-    STATE_INT(struct i8042, output),
-    STATE_BOOL(struct i8042, reply_waiting),
-    STATE_INT(struct i8042, reply),
-    STATE_BOOL(struct i8042, break_next),
-    STATE_STRUCT(struct i8042, kbd, struct ps2_keyboard, ps2_fields),
-    STATE_BOOL(struct i8042, irq.level),
-    STATE_END,
+    STATE_BYTES(struct i8042, ram),          STATE_INT(struct i8042, output_port),
+    STATE_INT(struct i8042, pending),        STATE_BOOL(struct i8042, last_was_command),
+    STATE_BOOL(struct i8042, full),          STATE_INT(struct i8042, output),
+    STATE_BOOL(struct i8042, reply_waiting), STATE_INT(struct i8042, reply),
+    STATE_BOOL(struct i8042, break_next),    STATE_STRUCT(struct i8042, kbd, struct ps2_keyboard, ps2_fields),
+    STATE_BOOL(struct i8042, irq.level),     STATE_END,
 };
 
 /* Scancode set 2 to set 1, the table in the controller's ROM. */

@@ -2,12 +2,12 @@
 /* The keyboard's side of the wire: commands and scancode set 2, the only one that it has. */
 #include "dev/input/ps2.h"
 
-#define REPLY_ACK 0xfaU
-#define REPLY_RESEND 0xfeU
-#define REPLY_ECHO 0xeeU
+#define REPLY_ACK         0xfaU
+#define REPLY_RESEND      0xfeU
+#define REPLY_ECHO        0xeeU
 #define REPLY_TEST_PASSED 0xaaU
 
-#define KEYS_ROOM (PS2_QUEUE - 8) /* the rest is for replies to commands */
+#define KEYS_ROOM         (PS2_QUEUE - 8) /* the rest is for replies to commands */
 
 enum ps2_command {
     SET_LEDS = 0xed,

@@ -11,28 +11,28 @@
 #include "dev/timer/pit.h"
 #include "dev/timer/rtc.h"
 
-#define TICK_NS 10U
-#define PERIOD_FS (TICK_NS * 1000000ULL)
+#define TICK_NS      10U
+#define PERIOD_FS    (TICK_NS * 1000000ULL)
 #define CAPABILITIES (HPET_ID | PERIOD_FS << 32)
 
 enum hpet_register { REG_CAPABILITIES = 0x00, REG_CONFIG = 0x10, REG_STATUS = 0x20, REG_COUNTER = 0xf0 };
-#define REG_TIMERS 0x100U /* 0x20 each: configuration, comparator, FSB route */
+#define REG_TIMERS         0x100U /* 0x20 each: configuration, comparator, FSB route */
 
-#define CONFIG_ENABLE BIT(0)
-#define CONFIG_LEGACY BIT(1)
+#define CONFIG_ENABLE      BIT(0)
+#define CONFIG_LEGACY      BIT(1)
 
-#define TIMER_LEVEL BIT(1)
-#define TIMER_ENABLE BIT(2)
-#define TIMER_PERIODIC BIT(3)
+#define TIMER_LEVEL        BIT(1)
+#define TIMER_ENABLE       BIT(2)
+#define TIMER_PERIODIC     BIT(3)
 #define TIMER_PERIODIC_CAP BIT(4)
-#define TIMER_64BIT_CAP BIT(5)
-#define TIMER_SET_VALUE BIT(6)
-#define TIMER_32BIT BIT(8)
-#define TIMER_ROUTE_SHIFT 9
-#define TIMER_ROUTE (31U << TIMER_ROUTE_SHIFT)
-#define TIMER_ROUTE_CAP 0x00ff0104ULL /* GSIs 2, 8, 16 to 23 */
-#define TIMER_CAPS (TIMER_ROUTE_CAP << 32 | TIMER_PERIODIC_CAP | TIMER_64BIT_CAP)
-#define TIMER_WRITABLE \
+#define TIMER_64BIT_CAP    BIT(5)
+#define TIMER_SET_VALUE    BIT(6)
+#define TIMER_32BIT        BIT(8)
+#define TIMER_ROUTE_SHIFT  9
+#define TIMER_ROUTE        (31U << TIMER_ROUTE_SHIFT)
+#define TIMER_ROUTE_CAP    0x00ff0104ULL /* GSIs 2, 8, 16 to 23 */
+#define TIMER_CAPS         (TIMER_ROUTE_CAP << 32 | TIMER_PERIODIC_CAP | TIMER_64BIT_CAP)
+#define TIMER_WRITABLE                                                                                       \
     (TIMER_LEVEL | TIMER_ENABLE | TIMER_PERIODIC | TIMER_SET_VALUE | TIMER_32BIT | TIMER_ROUTE)
 
 struct hpet_timer {

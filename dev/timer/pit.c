@@ -12,16 +12,16 @@
 
 #include "dev/regions.h"
 
-#define NS_PER_S 1000000000U
-#define REFRESH_NS 15085U /* half the period of the refresh toggle */
+#define NS_PER_S       1000000000U
+#define REFRESH_NS     15085U /* half the period of the refresh toggle */
 
-#define ACCESS_LATCH 0U
-#define ACCESS_WORD 3U
+#define ACCESS_LATCH   0U
+#define ACCESS_WORD    3U
 
-#define PORT61_GATE2 BIT(0)
+#define PORT61_GATE2   BIT(0)
 #define PORT61_SPEAKER BIT(1)
 #define PORT61_REFRESH BIT(4)
-#define PORT61_OUT2 BIT(5)
+#define PORT61_OUT2    BIT(5)
 
 struct pit_counter {
     uint16_t reload; /* 0 is 65536 (BCD: 10000) */

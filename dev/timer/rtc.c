@@ -30,21 +30,21 @@ enum rtc_register {
     RTC_D = 13,
 };
 
-#define A_UIP BIT(7)
-#define A_RATE 15U
-#define B_SET BIT(7)
-#define B_PIE BIT(6)
-#define B_AIE BIT(5)
-#define B_UIE BIT(4)
-#define B_BINARY BIT(2)
-#define B_24H BIT(1)
-#define C_IRQF BIT(7)
+#define A_UIP     BIT(7)
+#define A_RATE    15U
+#define B_SET     BIT(7)
+#define B_PIE     BIT(6)
+#define B_AIE     BIT(5)
+#define B_UIE     BIT(4)
+#define B_BINARY  BIT(2)
+#define B_24H     BIT(1)
+#define C_IRQF    BIT(7)
 #define C_ENABLES (B_PIE | B_AIE | B_UIE) /* the same bits as the flags in C */
-#define D_VALID BIT(7)
+#define D_VALID   BIT(7)
 
-#define NS_PER_S 1000000000ULL
-#define UIP_NS 244000U
-#define DAY 86400
+#define NS_PER_S  1000000000ULL
+#define UIP_NS    244000U
+#define DAY       86400
 
 struct rtc {
     struct device dev;
@@ -55,19 +55,15 @@ struct rtc {
     uint8_t index[2];  /* of the two banks */
     uint8_t flags;     /* C without IRQF */
     bool muted;
-    int64_t offset;    /* seconds */
-    uint64_t seen;     /* VM clock when C was last looked through */
+    int64_t offset; /* seconds */
+    uint64_t seen;  /* VM clock when C was last looked through */
 };
 
 static const struct state_field rtc_fields[] = {
-    STATE_BYTES(struct rtc, cmos),
-    STATE_BYTES(struct rtc, index),
-    STATE_INT(struct rtc, flags),
-    STATE_BOOL(struct rtc, muted),
-    STATE_INT(struct rtc, offset),
-    STATE_INT(struct rtc, seen),
-    STATE_BOOL(struct rtc, irq.level),
-    STATE_END,
+    STATE_BYTES(struct rtc, cmos),     STATE_BYTES(struct rtc, index),
+    STATE_INT(struct rtc, flags),      STATE_BOOL(struct rtc, muted),
+    STATE_INT(struct rtc, offset),     STATE_INT(struct rtc, seen),
+    STATE_BOOL(struct rtc, irq.level), STATE_END,
 };
 
 struct date {
@@ -334,7 +330,8 @@ static void cmos_write(struct rtc *rtc, uint8_t index, uint8_t value)
     arm(rtc);
 }
 
-/* Even ports select, odd ones read and write; bit 7 of port 0x70 is the NMI mask, which nothing here asks for. */
+/* Even ports select, odd ones read and write; bit 7 of port 0x70 is the NMI mask, which nothing here asks
+ * for. */
 static uint64_t rtc_read(void *opaque, uint64_t offset, unsigned size)
 {
     struct rtc *rtc = opaque;
