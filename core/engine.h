@@ -47,6 +47,9 @@ struct engine_ops {
     void (*memory_written)(struct vm *vm, uint64_t gpa, uint64_t len);
     /* What lies behind a RAM page for cpu.env->page: may it be written without telling? NULL: yes. */
     bool (*page_write_fast)(struct vm *vm, uint64_t gpa);
+    /* Stops all other vCPUs between two instructions until the matching end, for cpu.env->exclusive_begin. The
+     * vCPU's thread, lock not held. NULL: such accesses are not atomic. */
+    void (*exclusive)(struct vcpu *vcpu, bool begin);
     /* own_lapic: delivers an MSI. Lock held. */
     void (*msi)(struct vm *vm, uint64_t address, uint32_t data);
     /* own_lapic: the 8259's INTR pin, for the bootstrap processor. Lock held. */

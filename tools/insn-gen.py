@@ -20,7 +20,8 @@ PP = {'np': 0, '66': 1, 'f3': 2, 'f2': 3}
 FLAGS = {'c': 'CF', 'p': 'PF', 'a': 'AF', 'z': 'ZF', 's': 'SF', 'o': 'OF'}
 PROPERTIES = {'lock': 'LOCKABLE', 'priv': 'PRIVILEGED', 'branch': 'BRANCH', 'fp': 'FP_EXC',
               'aligned': 'ALIGNED', 'vec': 'VECTOR', 'x87': 'X87', 'serialize': 'SERIALIZE',
-              'string': 'STRING', 'io': 'IO', 'maybe': 'FLAGS_MAYBE'}
+              'string': 'STRING', 'io': 'IO', 'maybe': 'FLAGS_MAYBE',
+              'privud': 'PRIV_UD', 'prot': 'PROTECTED'}
 
 # Sizes in bytes: a number, or one for each value of what selects it.
 SIZES = {
@@ -113,6 +114,7 @@ def parse_opcode(row, word):
 
 def parse_vex(row, word):
     row.vex = True
+    row.properties.add('prot')
     length, pp, w = word.split('.')[1:]
     if length in ('128', '256'):
         row.fix('l', int(length == '256'))
@@ -157,7 +159,7 @@ def parse_encoding(row, text):
             row.fix('w', int(word[-1]))
         elif word == 'rexb0':
             row.fix('b', 0)
-        elif word in ('d64', 'f64', 'nomod'):
+        elif word in ('d64', 'f64', 'max32', 'nomod'):
             row.flags.append(word.upper())
         else:
             raise TableError('encoding: ' + word)
@@ -212,7 +214,9 @@ def parse_properties(row, text):
             row.flags.append('VSIB')
         elif name == 'novec':
             row.properties.discard('vec')
-        elif word in PROPERTIES or word in ('unaligned', 'fxsave'):
+        elif word == 'privud':
+            row.properties.update(('priv', 'privud'))
+        elif word in PROPERTIES or word == 'unaligned':
             row.properties.add(word)
         else:
             raise TableError('property: ' + word)
@@ -221,7 +225,7 @@ def parse_properties(row, text):
 
 def alignment(row):
     """Legacy SSE wants 16-byte operands aligned, unless the row says otherwise."""
-    if row.vex or 'vec' not in row.properties or 'unaligned' in row.properties:
+    if 'vec' not in row.properties or 'unaligned' in row.properties:
         return
     for how, _, _, _, memory, _, _ in row.operands:
         if how == 'RM' and memory in ('x', 'o') and row.key.get('mod3') != (1, 1):
@@ -231,6 +235,7 @@ def alignment(row):
 def vex_form(row, spec, length, feature):
     """The VEX form of a legacy SSE row: see "vex=" in docs/insn-table.md."""
     form = Row('V' + row.name, row.where, feature, row.properties)
+    form.properties.add('prot')
     form.map, form.opcode, form.modrm, form.vex = row.map, row.opcode, row.modrm, True
     form.read, form.written, form.undefined = row.read, row.written, row.undefined
     for field, (mask, value) in row.key.items():
@@ -289,10 +294,10 @@ def parse(paths):
                     if len(row.operands) > 6:
                         raise TableError('too many operands')
                     vex = parse_properties(row, properties)
-                    alignment(row)
                     rows.append(row)
                     if vex is not None:
                         rows.extend(vex_forms(row, vex))
+                    alignment(row)
                 except (TableError, ValueError, KeyError, IndexError) as error:
                     sys.exit('%s: %s' % (where, error))
     return rows

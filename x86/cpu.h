@@ -174,6 +174,7 @@ struct x86_tlb {
 #define X86_REQ_SIPI      BIT(3)
 #define X86_REQ_EXIT      BIT(4) /* return from the engine */
 #define X86_REQ_TLB_FLUSH BIT(5) /* drop all translations (write rights were taken away) */
+#define X86_REQ_ENGINE    BIT(6) /* the engine's own: its threads' messages to each other */
 
 struct x86_fault {
     uint8_t vector;

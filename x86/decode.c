@@ -118,6 +118,7 @@ static void take_prefixes(struct decoder *d)
             d->prefixes |= X86_PFX_LOCK;
         } else {
             bool rep = prefix == PREFIX_REP;
+            d->prefixes &= (uint16_t) ~(X86_PFX_REP | X86_PFX_REPNE); /* the last one counts */
             d->prefixes |= rep ? X86_PFX_REP : X86_PFX_REPNE;
             d->pp = rep ? PP_F3 : PP_F2;
         }
@@ -205,6 +206,8 @@ static void set_sizes(struct decoder *d, const struct insn_desc *desc)
         opsize = d->rex & REX_W ? 2 : small ? 0 : 1;
         if (desc->flags & INSN_F64 || (desc->flags & INSN_D64 && !small))
             opsize = 2;
+        if (desc->flags & INSN_MAX32)
+            opsize = MIN(opsize, 1U);
         addrsize = addr ? 1 : 2;
     } else {
         opsize = small != (d->mode == X86_MODE_32);
@@ -394,6 +397,7 @@ static void take_operand(struct decoder *d, const struct insn_template *template
         d->out->mem.disp = (int64_t)next_bytes(d, d->out->addrsize);
         return;
     case OPERAND_IS4:
+        d->out->imm_offset = (uint8_t)d->at;
         return set_register(d, op, next_byte(d) >> 4U & (d->mode == X86_MODE_64 ? 15U : 7U));
     case OPERAND_DS_RSI:
         return set_fixed_memory(d, op, X86_RSI, X86_RSI);
@@ -486,14 +490,49 @@ static bool decode_copy(struct decoder *d)
     return ok && is_valid(d, desc, (uint16_t)row);
 }
 
+/*
+ * Everything to zero, in pieces: compilers make one big clearing into REP STOS,
+ * which takes as long as the decoding.
+ */
+static void clear(struct x86_insn *out)
+{
+    static const struct x86_operand none;
+    __builtin_memset(out, 0, offsetof(struct x86_insn, op));
+    for (unsigned i = 0; i < X86_MAX_OPERANDS; i++) {
+        out->op[i] = none;
+        __asm__("" : : : "memory"); /* keeps the loop from becoming a memset() */
+    }
+    __builtin_memset(&out->mem, 0, sizeof(*out) - offsetof(struct x86_insn, mem));
+}
+
+static void begin(struct decoder *d, const uint8_t *bytes, size_t avail)
+{
+    if (likely(avail >= X86_MAX_INSN_LEN)) {
+        __builtin_memcpy(d->copy, bytes, X86_MAX_INSN_LEN);
+        __builtin_memset(d->copy + X86_MAX_INSN_LEN, 0, COPY_SIZE - X86_MAX_INSN_LEN);
+    } else {
+        memset(d->copy, 0, COPY_SIZE);
+        memcpy(d->copy, bytes, avail);
+    }
+    d->at = 0;
+    d->prefixes = 0;
+    d->pp = PP_NONE;
+    d->rex = 0;
+    d->vvvv = 0;
+    d->l = 0;
+    d->segment = X86_SEG_COUNT;
+    d->is_register = false;
+    d->immediates = 0;
+    d->select[SIZE_BY_NOTHING] = 0;
+    clear(d->out);
+}
+
 int x86_decode(const uint8_t *bytes, size_t avail, enum x86_mode mode, struct x86_insn *out)
 {
-    struct decoder d = {.out = out, .mode = mode, .segment = X86_SEG_COUNT};
-    if (likely(avail >= X86_MAX_INSN_LEN))
-        memcpy(d.copy, bytes, X86_MAX_INSN_LEN);
-    else
-        memcpy(d.copy, bytes, avail);
-    memset(out, 0, sizeof(*out));
+    struct decoder d;
+    d.out = out;
+    d.mode = mode;
+    begin(&d, bytes, avail);
     bool ok = decode_copy(&d);
     out->length = (uint8_t)MIN(d.at, X86_MAX_INSN_LEN);
     if (unlikely(d.at > avail && avail < X86_MAX_INSN_LEN))

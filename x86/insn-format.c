@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* A decoded instruction as text, in Intel's syntax. */
 #include "base/fmt.h"
-#include "x86/insn.h"
+#include "x86/insn-table-internal.h"
 
 /* Text that goes on past the buffer is counted but not kept, as fmt_print() does. */
 struct text {
@@ -108,13 +108,11 @@ static unsigned default_segment(const struct x86_mem *mem)
 static void put_index(struct text *t, const struct x86_insn *insn)
 {
     const struct x86_mem *mem = &insn->mem;
-    /* A gather's third operand is a register: only gathers have memory second and a vector mask. */
-    bool vector = insn->operand_count == 3 && insn->op[1].reg_class == X86_RC_VEC &&
-                  insn->op[1].kind == X86_OP_MEM && insn->op[2].access == X86_RW;
+    const struct insn_desc *desc = &x86_insn_descs[insn->row];
     if (mem->base != X86_NO_REG)
         put(t, "+");
-    if (vector)
-        put(t, "vmm%u", mem->index);
+    if (desc->flags & INSN_VSIB)
+        put(t, "%s%u", x86_insn_sizes[desc->vsib_size].bytes[insn->vex_l] > 16 ? "ymm" : "xmm", mem->index);
     else
         put_gpr(t, mem->index, insn->addrsize);
     if (mem->scale)

@@ -75,6 +75,7 @@ struct insn_template {
 #define INSN_VVVV         BIT(4) /* VEX.vvvv is an operand */
 #define INSN_VSIB         BIT(5)
 #define INSN_MANDATORY_66 BIT(7) /* the 66 is part of the opcode, not of the operand size */
+#define INSN_MAX32        BIT(8) /* REX.W does not make it 64 bits: ports */
 
 struct insn_desc {
     uint32_t mask;

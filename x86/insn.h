@@ -153,6 +153,8 @@ struct x86_insn {
 #define X86_ROW_IO         BIT(9) /* checks IOPL and the TSS I/O bitmap */
 /* May leave all flags as they were: a shift by 0, REP CMPS with rCX 0. */
 #define X86_ROW_FLAGS_MAYBE BIT(10)
+#define X86_ROW_PRIV_UD     BIT(11) /* with PRIVILEGED: at CPL > 0 it is #UD, not #GP(0) (STAC, MONITOR …) */
+#define X86_ROW_PROTECTED   BIT(12) /* #UD in real and virtual-8086 mode (ARPL, LAR, LLDT …, all of VEX) */
 
 struct x86_row {
     const char *name; /* lower-case mnemonic, for people */

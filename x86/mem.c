@@ -3,8 +3,15 @@
  * Accesses to guest memory that the inline TLB lookup of x86/mem.h cannot do:
  * TLB misses, page crossings, MMIO, ROM, watched pages, and whole runs of bytes.
  */
-#include "x86/mem.h"
+#include "x86/exec-sys.h"
 #include "x86/operand.h"
+
+/* Pages with data breakpoints are kept out of the TLB, so all accesses to them come by here. */
+static inline void watch(struct x86_cpu *cpu, uint64_t lin, size_t size, bool write)
+{
+    if (unlikely(cpu->s.dr[7] & 0xff))
+        x86_debug_data(cpu, lin, (unsigned)size, write);
+}
 
 /* Host address of a run inside one page if the TLB of these rights knows it, else NULL. */
 static void *cached_read(struct x86_cpu *cpu, uint64_t lin, size_t len, unsigned mmu)
@@ -101,6 +108,7 @@ bool x86_load_bytes(struct x86_cpu *cpu, uint64_t lin, void *buf, size_t len, un
             if (!x86_translate(cpu, lin, X86_MEM_READ, mmu, &t))
                 return false;
             read_part(cpu, &t, to, n);
+            watch(cpu, lin, n, false);
         }
         to += n;
         len -= n;
@@ -142,6 +150,7 @@ bool x86_store_bytes(struct x86_cpu *cpu, uint64_t lin, const void *buf, size_t 
             if (!x86_translate(cpu, lin, X86_MEM_WRITE, mmu, &t))
                 return false;
             write_part(cpu, &t, from, n);
+            watch(cpu, lin, n, true);
         }
         from += n;
         len -= n;
@@ -168,6 +177,7 @@ bool x86_load_slow(struct x86_cpu *cpu, uint64_t lin, unsigned size, unsigned mm
             if (!x86_translate(cpu, lin, X86_MEM_READ, mmu, &t))
                 return false;
             host = t.host;
+            watch(cpu, lin, size, false);
         }
         *value = host ? x86_host_load(host, size) : low_bytes(cpu->env->mmio_read(cpu, t.gpa, size), size);
         return true;
@@ -192,6 +202,7 @@ bool x86_store_slow(struct x86_cpu *cpu, uint64_t lin, unsigned size, unsigned m
         }
         if (!x86_translate(cpu, lin, X86_MEM_WRITE, mmu, &t))
             return false;
+        watch(cpu, lin, size, true);
         if (t.rom)
             return true;
         if (!t.host) {
@@ -228,6 +239,7 @@ void x86_rmw_done(struct x86_cpu *cpu, uint64_t lin, unsigned size)
 
     if (cached_write(cpu, lin, size, cpu->mmu_index))
         return;
+    watch(cpu, lin, size, true);
     if (x86_translate(cpu, lin, X86_MEM_WRITE, cpu->mmu_index, &t) && !t.write_fast)
         cpu->env->stored(cpu, t.gpa, size);
 }

@@ -10,7 +10,7 @@
 /* The most that one interp_find() takes from the arena: a block with nothing but generic ops, a guard, two pages. */
 #define ARENA_RESERVE                                                                                        \
     (sizeof(struct interp_block) + sizeof(struct interp_op) * (INTERP_MAX_OPS + 1) +                         \
-     sizeof(struct x86_insn) * INTERP_MAX_INSNS + sizeof(struct interp_guard) +                              \
+     sizeof(struct interp_vector) * INTERP_MAX_INSNS + sizeof(struct interp_guard) +                              \
      INTERP_MAX_INSNS * X86_MAX_INSN_LEN + 2 * sizeof(struct interp_page) + 64 * 64)
 
 static unsigned hash_lin(uint64_t lin)
@@ -118,8 +118,8 @@ static uint32_t state_key(const struct x86_cpu *cpu)
 
 void interp_restamp(struct x86_cpu *cpu, struct interp *in)
 {
-    /* The epoch starts at one: no stamp is zero, which is the dead page's. */
-    in->stamp = ((uint64_t)cpu->tlb_epoch + 1) << 16 | state_key(cpu);
+    /* One is added: no stamp is zero, which is the dead page's. */
+    in->stamp = (cpu->tlb->generation + 1) << 16 | state_key(cpu);
 }
 
 /* ---- death of blocks ---- */

@@ -10,6 +10,13 @@ static uint64_t op_rip(const struct interp_op *op)
     return interp_block_of(op)->rip + op->offset;
 }
 
+static uint64_t rip_after(const struct x86_cpu *cpu, const struct interp_op *op)
+{
+    uint64_t rip = op_rip(op) + op->length;
+
+    return cpu->mode == X86_MODE_64 ? rip : (uint32_t)rip;
+}
+
 /* s.rip is at the op's instruction, which ended with `result`. */
 static enum interp_next finish(struct x86_cpu *cpu, const struct interp_op *op, struct interp *in,
                                enum x86_result result)
@@ -20,7 +27,7 @@ static enum interp_next finish(struct x86_cpu *cpu, const struct interp_op *op, 
             NEXT;
         /* Perhaps the store was over this very block's code: nothing behind it may run. */
         cpu->instructions += op->count;
-        cpu->s.rip = op_rip(op) + op->length;
+        cpu->s.rip = rip_after(cpu, op);
         return INTERP_LOOK;
     case X86_JUMP:
         cpu->instructions += op->count;
@@ -33,13 +40,13 @@ static enum interp_next finish(struct x86_cpu *cpu, const struct interp_op *op, 
         return INTERP_FAULT;
     case X86_HALT:
         cpu->instructions += op->count;
-        cpu->s.rip = op_rip(op) + op->length;
+        cpu->s.rip = rip_after(cpu, op);
         return INTERP_HALT;
     case X86_BREAK:
         break;
     }
     cpu->instructions += op->count;
-    cpu->s.rip = op_rip(op) + op->length;
+    cpu->s.rip = rip_after(cpu, op);
     return INTERP_BREAK;
 }
 
@@ -47,6 +54,19 @@ enum interp_next interp_op_generic(struct x86_cpu *cpu, const struct interp_op *
 {
     cpu->s.rip = op_rip(op);
     return finish(cpu, op, in, x86_exec_table[op->insn->id](cpu, op->insn));
+}
+
+/* Vector and x87 instructions, by the thunk that was made the first time. */
+enum interp_next interp_op_vector(struct x86_cpu *cpu, const struct interp_op *op, struct interp *in)
+{
+    struct interp_vector *v = container_of(op->insn, struct interp_vector, insn);
+
+    cpu->s.rip = op_rip(op);
+    if (unlikely(!v->thunk || v->generation != cpu->thunks->generation)) {
+        v->thunk = x86_thunk_get(cpu, &v->insn);
+        v->generation = cpu->thunks->generation;
+    }
+    return finish(cpu, op, in, x86_thunk_run(cpu, &v->insn, v->thunk));
 }
 
 /* For what x86_check() refused when the block was made. */

@@ -111,6 +111,20 @@ static bool is_flags_by_manual(const struct pair *p, enum difference d)
     }
 }
 
+static bool is_pushed(const struct pair *p, enum difference d)
+{
+    switch (p->ours.id) {
+    case X86_INT:
+    case X86_INT1:
+    case X86_INT3:
+    case X86_INTO:
+    case X86_SYSCALL:
+        return d == FLAGS;
+    default:
+        return false;
+    }
+}
+
 static bool is_rep_flag(const struct pair *p, enum difference d)
 {
     return d == FLAGS && (p->ours.id == X86_SCAS || p->ours.id == X86_CMPS);
@@ -159,7 +173,7 @@ static bool is_movmsk(const struct pair *p, enum difference d)
 
 static bool is_pcmpestr_w(const struct pair *p, enum difference d)
 {
-    return d == HIDDEN_REGISTER && p->mode != X86_MODE_64 && p->bytes[p->ours.modrm_offset - 2] & 0x80 &&
+    return d == HIDDEN_REGISTER && p->mode != X86_MODE_64 && p->ours.vex_w &&
            (p->ours.id == X86_VPCMPESTRI || p->ours.id == X86_VPCMPESTRM);
 }
 
@@ -174,6 +188,7 @@ const struct allowance zydis_allowances[] = {
     {"F3 REX.B 90", "is XCHG r8, rAX; Zydis says PAUSE", is_pause_rexb},
     {"shift by 1", "defines OF (SDM 2B SAL/SAR/SHL/SHR, RCL/RCR/ROL/ROR)", is_shift_by_one},
     {"flags", "as the SDM lists them; Zydis has others", is_flags_by_manual},
+    {"flags saved", "INT and SYSCALL save all flags, so they are read", is_pushed},
     {"REP and ZF", "REPE tests the ZF that the instruction itself made", is_rep_flag},
     {"x87 access", "Zydis's access to stack registers is approximate", is_x87_access},
     {"BSF of 0", "leaves the destination, so that it is read", is_source_zero},

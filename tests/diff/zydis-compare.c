@@ -341,18 +341,23 @@ static bool is_same_prefixes(const struct pair *p)
         uint64_t theirs;
         uint16_t ours;
     } bits[] = {
-        {0xf0, X86_PFX_LOCK}, {0xf3, X86_PFX_REP}, {0xf2, X86_PFX_REPNE}, {0x66, X86_PFX_OPSIZE}, {0x67, X86_PFX_ADDRSIZE},
+        {0xf0, X86_PFX_LOCK},   {0xf3, X86_PFX_REP},      {0xf2, X86_PFX_REPNE},
+        {0x66, X86_PFX_OPSIZE}, {0x67, X86_PFX_ADDRSIZE},
     };
+    const unsigned repeats = X86_PFX_REP | X86_PFX_REPNE; /* the last one counts */
     unsigned found = 0;
     for (unsigned i = 0; i < p->theirs.raw.prefix_count; i++)
         for (unsigned k = 0; k < ARRAY_SIZE(bits); k++)
             if (p->theirs.raw.prefixes[i].value == bits[k].theirs)
-                found |= bits[k].ours;
+                found = (bits[k].ours & repeats ? found & ~repeats : found) | bits[k].ours;
     unsigned mask = X86_PFX_LOCK | X86_PFX_REP | X86_PFX_REPNE | X86_PFX_OPSIZE | X86_PFX_ADDRSIZE;
     return found == (p->ours.prefixes & mask);
 }
 
-/* Zydis's operand width is 8 for byte operations, and without meaning for vectors. */
+/*
+ * Zydis's operand width is 8 for byte operations, and has no meaning for vectors
+ * and for what has one size in each mode: nearly all that has a feature bit.
+ */
 static bool is_same_details(const struct pair *p)
 {
     const struct x86_insn *ours = &p->ours;
@@ -369,7 +374,10 @@ static bool is_same_details(const struct pair *p)
         return false;
     if (vex && (ours->vex_l != theirs->raw.vex.L || ours->vex_w != theirs->raw.vex.W))
         return false;
-    bool sized = theirs->operand_width > 8 && !(x86_insn_row(ours->row)->properties & vector);
+    const struct x86_row *row = x86_insn_row(ours->row);
+    bool sized = theirs->operand_width > 8 && row->feature == X86_FEAT_NONE && !(row->properties & vector) &&
+                 row->id != X86_MOV_CR && row->id != X86_MOV_DR && row->id != X86_NOP && row->id != X86_INS &&
+                 row->id != X86_OUTS;
     if (sized && ours->opsize != theirs->operand_width / 8)
         return false;
     return is_same_prefixes(p);

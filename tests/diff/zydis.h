@@ -20,7 +20,7 @@ enum difference {
     LENGTH,
     MNEMONIC,
     DETAIL, /* offsets within the bytes, prefixes, sizes */
-    FLAGS, /* read, written, undefined */
+    FLAGS,  /* read, written, undefined */
     OPERAND_COUNT,
     OPERAND_KIND,
     OPERAND_REGISTER,

@@ -1,0 +1,324 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* The engine: its VMs and vCPUs, and the loop around blocks. */
+#include "engine/interp/interp.h"
+
+#include "base/fmt.h"
+#include "core/device.h"
+#include "core/vcpu-env.h"
+#include "engine/interp/interp-internal.h"
+#include "engine/interp/thunk-memory.h"
+#include "x86/exec-sys.h"
+
+static struct interp *interp_of(struct vcpu *vcpu)
+{
+    return vcpu->engine_data;
+}
+
+/* ---- making and ending ---- */
+
+static int interp_probe(struct error *err)
+{
+    return 0;
+}
+
+static int interp_vm_init(struct vm *vm, struct error *err)
+{
+    struct interp_vm *ivm = vm_alloc(vm, sizeof(*ivm));
+
+    if (!ivm)
+        return error_set(err, ENOMEM, "no memory for the interpreter");
+    ivm->vm = vm;
+    ivm->ram_pages = vm->mem.ram_size / MEM_PAGE;
+    ivm->ram = vm_alloc(vm, ivm->ram_pages * sizeof(*ivm->ram));
+    if (!ivm->ram) {
+        vm_free(vm, ivm);
+        return error_set(err, ENOMEM, "no memory for the interpreter's page table");
+    }
+    vm->plat->ops->lock_init(vm->plat, &ivm->lock);
+    vm->plat->ops->lock_init(vm->plat, &ivm->exclusive);
+    vm->engine_data = ivm;
+    return 0;
+}
+
+static void interp_vm_finish(struct vm *vm)
+{
+    struct interp_vm *ivm = vm->engine_data;
+
+    if (ivm)
+        vm_free(vm, ivm->ram);
+    vm_free(vm, ivm);
+    vm->engine_data = NULL;
+}
+
+static void interp_vcpu_finish(struct vcpu *vcpu)
+{
+    struct interp *in = interp_of(vcpu);
+
+    if (!in)
+        return;
+    interp_cache_finish(in);
+    thunk_memory_finish(&in->thunks);
+    vcpu->cpu.thunks = NULL;
+    vm_free(vcpu->vm, in->generic);
+    vm_free(vcpu->vm, in);
+    vcpu->engine_data = NULL;
+}
+
+static int interp_vcpu_init(struct vcpu *vcpu, struct error *err)
+{
+    struct vm *vm = vcpu->vm;
+    struct interp *in = vm_alloc(vm, sizeof(*in));
+    int r;
+
+    if (!in)
+        return error_set(err, ENOMEM, "no memory for vCPU %u", vcpu->index);
+    in->vcpu = vcpu;
+    in->ivm = vm->engine_data;
+    in->ack = INTERP_PARKED;
+    vcpu->cpu.env = &vcpu_env;
+    vcpu->engine_data = in;
+    in->generic = vm_alloc(vm, X86_ID_COUNT * sizeof(*in->generic));
+    if (!vcpu->cpu.tlb)
+        vcpu->cpu.tlb = vm_alloc(vm, sizeof(*vcpu->cpu.tlb));
+    if (!in->generic || !vcpu->cpu.tlb || interp_cache_init(in) < 0) {
+        interp_vcpu_finish(vcpu);
+        return error_set(err, ENOMEM, "no memory for vCPU %u's translations", vcpu->index);
+    }
+    r = thunk_memory_init(&in->thunks);
+    if (r < 0) {
+        interp_vcpu_finish(vcpu);
+        return error_set(err, -r, "no executable memory for vector instructions (memfd_create, mmap): is it forbidden here?");
+    }
+    vcpu->cpu.thunks = &in->thunks;
+    return 0;
+}
+
+/* The state lives in vcpu.cpu.s; what is derived from it follows here. */
+static int interp_state_get(struct vcpu *vcpu)
+{
+    x86_state_flush(&vcpu->cpu);
+    return 0;
+}
+
+static int interp_state_put(struct vcpu *vcpu)
+{
+    x86_state_changed(&vcpu->cpu);
+    interp_flush(interp_of(vcpu));
+    return 0;
+}
+
+/* ---- between blocks ---- */
+
+/* True: an event was delivered or is due to the caller; see *exit. */
+static bool deliver_interrupt(struct vcpu *vcpu, struct interp *in)
+{
+    struct vm *vm = vcpu->vm;
+    const struct lapic_ops *lapic = vm->irqs.lapic;
+    int vector = -1;
+
+    if (!lapic) {
+        in->irq = false;
+        return true;
+    }
+    if (lapic->pending(vcpu)) {
+        vm_lock(vm);
+        vector = lapic->acknowledge(vcpu);
+        vm_unlock(vm);
+    }
+    if (vector < 0) {
+        in->irq = false;
+        return true;
+    }
+    in->stats.interrupts++;
+    vm_trace(vm, IRQ, "vCPU %u takes vector 0x%x", vcpu->index, vector);
+    return x86_deliver_interrupt(&vcpu->cpu, (uint8_t)vector);
+}
+
+static uint32_t take_requests(struct x86_cpu *cpu, uint32_t bits)
+{
+    if (!(interp_request(cpu) & bits))
+        return 0;
+    return __atomic_fetch_and(&cpu->request, ~bits, __ATOMIC_SEQ_CST) & bits;
+}
+
+/* All that may happen between two instructions. False: *exit is why to leave. */
+static bool see_to_requests(struct vcpu *vcpu, struct interp *in, enum vm_exit *exit)
+{
+    struct x86_cpu *cpu = &vcpu->cpu;
+    bool alive = true;
+
+    if (take_requests(cpu, X86_REQ_ENGINE))
+        interp_attend(in);
+    if (take_requests(cpu, X86_REQ_TLB_FLUSH))
+        interp_tlb_flush(in);
+    if (take_requests(cpu, X86_REQ_NMI))
+        cpu->s.nmi_pending = true;
+    if (take_requests(cpu, X86_REQ_INTERRUPT))
+        in->irq = true;
+    if (interp_request(cpu) & (X86_REQ_EXIT | X86_REQ_INIT | X86_REQ_SIPI)) {
+        *exit = VM_EXIT_REQUEST;
+        return false;
+    }
+    if (cpu->s.activity == X86_ACT_WAIT_SIPI) {
+        *exit = VM_EXIT_HALT;
+        return false;
+    }
+    if (cpu->s.exception_pending || cpu->s.interrupt_pending)
+        alive = x86_deliver_pending(cpu);
+    else if (cpu->s.nmi_pending && !cpu->s.nmi_masked && !(cpu->s.shadow & X86_SHADOW_SS))
+        alive = x86_deliver_nmi(cpu);
+    else if (in->irq && x86_can_interrupt(cpu))
+        alive = deliver_interrupt(vcpu, in);
+    if (!alive || cpu->s.activity == X86_ACT_SHUTDOWN) {
+        *exit = VM_EXIT_SHUTDOWN;
+        return false;
+    }
+    if (cpu->s.activity == X86_ACT_HALT) {
+        *exit = VM_EXIT_HALT;
+        return false;
+    }
+    return true;
+}
+
+/* After an instruction or event that may have changed more than registers and memory. */
+static void look_around(struct x86_cpu *cpu, struct interp *in)
+{
+    in->single = x86_debug_active(cpu) || cpu->s.shadow;
+    /* RF only ever matters to breakpoints; it lasts for one instruction. */
+    if (!in->single)
+        cpu->s.rflags &= ~(uint64_t)X86_FL_RF;
+    interp_restamp(cpu, in);
+}
+
+static bool anything_due(const struct x86_cpu *cpu, const struct interp *in)
+{
+    return interp_request(cpu) || (in->irq && x86_can_interrupt(cpu)) ||
+           (cpu->s.nmi_pending && !cpu->s.nmi_masked) || cpu->s.activity != X86_ACT_RUN;
+}
+
+static enum interp_next step(struct x86_cpu *cpu, struct interp *in)
+{
+    enum x86_result result;
+
+    in->stats.steps++;
+    result = x86_step(cpu);
+    if (result == X86_HALT)
+        return INTERP_HALT;
+    return INTERP_BREAK; /* a fault it has delivered */
+}
+
+/* Runs blocks until something other than the next block is called for. */
+static enum interp_next run_blocks(struct x86_cpu *cpu, struct interp *in)
+{
+    enum interp_next next;
+
+    do {
+        const struct interp_block *block = interp_find(cpu, in, &next);
+
+        if (!block)
+            return next;
+        next = block->op[0].fn(cpu, block->op, in);
+        while (next == INTERP_CHAIN) {
+            const struct interp_op *op = in->chain;
+            next = op->fn(cpu, op, in);
+        }
+    } while (next == INTERP_LOOK && !interp_request(cpu));
+    return next;
+}
+
+static bool deliver_fault(struct vcpu *vcpu, struct interp *in)
+{
+    struct x86_cpu *cpu = &vcpu->cpu;
+
+    in->stats.faults++;
+    vm_trace(vcpu->vm, EXCEPTION, "vCPU %u: exception %u, error 0x%x, at 0x%llx, cr2 0x%llx", vcpu->index,
+             cpu->fault.vector, cpu->fault.has_error ? cpu->fault.error : 0, (unsigned long long)cpu->s.rip,
+             (unsigned long long)cpu->fault_cr2);
+    return x86_deliver_fault(cpu);
+}
+
+static enum vm_exit run(struct vcpu *vcpu, struct interp *in)
+{
+    struct x86_cpu *cpu = &vcpu->cpu;
+    enum vm_exit exit;
+
+    cpu->s.dr[4] = 0; /* see INTERP_ZERO */
+    if (cpu->s.exception_pending || cpu->s.interrupt_pending || interp_request(cpu) || cpu->s.activity) {
+        if (!see_to_requests(vcpu, in, &exit))
+            return exit;
+    }
+    look_around(cpu, in);
+    for (;;) {
+        enum interp_next next = in->single ? INTERP_STEP : run_blocks(cpu, in);
+
+        if (next == INTERP_STEP)
+            next = step(cpu, in);
+        if (next == INTERP_FAULT && !deliver_fault(vcpu, in))
+            return VM_EXIT_SHUTDOWN;
+        if (next != INTERP_LOOK)
+            look_around(cpu, in);
+        if (anything_due(cpu, in)) {
+            if (!see_to_requests(vcpu, in, &exit))
+                return exit;
+            look_around(cpu, in);
+        }
+    }
+}
+
+static enum vm_exit interp_vcpu_run(struct vcpu *vcpu)
+{
+    struct interp *in = interp_of(vcpu);
+    enum vm_exit exit;
+
+    interp_enter(in);
+    exit = run(vcpu, in);
+    interp_park(in);
+    x86_state_flush(&vcpu->cpu);
+    return exit;
+}
+
+/* ---- statistics ---- */
+
+void interp_stats_get(struct vcpu *vcpu, struct interp_stats *stats)
+{
+    *stats = interp_of(vcpu)->stats;
+    stats->instructions = vcpu->cpu.instructions;
+}
+
+uint32_t interp_generic_count(struct vcpu *vcpu, enum x86_id id)
+{
+    return id < X86_ID_COUNT ? interp_of(vcpu)->generic[id] : 0;
+}
+
+size_t interp_stats_format(struct vcpu *vcpu, char *buf, size_t size)
+{
+    struct interp_stats s;
+
+    interp_stats_get(vcpu, &s);
+    return fmt_print(buf, size,
+                     "instructions %llu\nlookups %llu\nblocks %llu of %llu instructions\nsteps %llu\n"
+                     "tlb misses %llu\nredone %llu\npages protected %llu, overwritten %llu\n"
+                     "cache flushes %llu\nfaults %llu\ninterrupts %llu\nmemory for blocks %llu\n",
+                     (unsigned long long)s.instructions, (unsigned long long)s.lookups,
+                     (unsigned long long)s.blocks, (unsigned long long)s.decoded,
+                     (unsigned long long)s.steps, (unsigned long long)s.misses,
+                     (unsigned long long)s.redone, (unsigned long long)s.protected_pages,
+                     (unsigned long long)s.killed, (unsigned long long)s.flushes,
+                     (unsigned long long)s.faults, (unsigned long long)s.interrupts,
+                     (unsigned long long)s.arena);
+}
+
+const struct engine_ops interp_engine = {
+    .name = "interp",
+    .probe = interp_probe,
+    .vm_init = interp_vm_init,
+    .vm_finish = interp_vm_finish,
+    .vcpu_init = interp_vcpu_init,
+    .vcpu_finish = interp_vcpu_finish,
+    .vcpu_run = interp_vcpu_run,
+    .state_get = interp_state_get,
+    .state_put = interp_state_put,
+    .memory_written = interp_memory_written,
+    .page_write_fast = interp_page_write_fast,
+    .exclusive = interp_exclusive,
+};

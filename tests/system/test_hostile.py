@@ -1,0 +1,62 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Hostile guests (the law of resource control): whatever the guest does, its VMM neither crashes nor hangs.
+
+Each guest is one test of tests/guest/hostile. It may come to its end, end in a triple fault, or go on for ever;
+then the VMM must still answer on its control socket and end when told.
+"""
+
+import pathlib
+import re
+import subprocess
+import time
+
+import pytest
+
+from harness import PATIENCE, TOP, Guest
+
+FOLDER = TOP / "tests" / "guest" / "hostile"
+NAMES = re.findall(r"^    T\((\w+)\)", (FOLDER / "main.c").read_text(), re.M)
+PASS, TRIPLE_FAULT = 0x21, 65
+# These never end by themselves.
+ENDLESS = {"halt_forever": 1, "spin_forever": 1}
+SECONDS = 40
+
+
+@pytest.fixture(scope="session")
+def kernel(tmp_path_factory):
+    out = tmp_path_factory.mktemp("hostile") / "hostile.elf"
+    subprocess.run([TOP / "tests" / "guest" / "kernel" / "build", out, *sorted(FOLDER.glob("*.c"))], check=True)
+    return out
+
+
+def guest(kernel, name, tmp_path, *more):
+    disk = tmp_path / "disk.img"
+    disk.write_bytes(b"\0" * (1 << 20))
+    return Guest("--kernel", kernel, "--append", name, "--memory", "128M", "--debug-exit", "0xf4", "--no-reboot", "--net",
+                 "user", "--disk", f"{disk},format=raw", *more, default_boot=False, control=True)
+
+
+def must_still_answer(vm):
+    qmp = vm.qmp()
+    assert qmp.command("query-status")["status"] in ("running", "paused", "shutdown")
+    qmp.send("quit")
+    assert vm.end(20) == 0
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_hostile_guest(kernel, name, tmp_path):
+    with guest(kernel, name, tmp_path) as vm:
+        end = time.monotonic() + ENDLESS.get(name, SECONDS) * PATIENCE
+        while vm.process.poll() is None and time.monotonic() < end:
+            vm.read_some(0.1)
+        if vm.process.poll() is None:
+            must_still_answer(vm)
+        else:
+            while vm.read_some(0.2) and vm.process.stdout.peek(1):
+                pass
+            assert vm.process.returncode in (PASS, TRIPLE_FAULT), vm.tail()
+        assert b"Sanitizer" not in vm.output and b"runtime error" not in vm.output, vm.tail()
+
+
+def test_enough_hostile_guests():
+    assert len(NAMES) >= 40

@@ -1,0 +1,171 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * The software TLB behind x86/mem.h: filling and dropping translations.
+ *
+ * A slot is empty when its tags belong to another slot. Bitmaps remember which
+ * slots are in use, so that a flush costs what it drops and not the table's
+ * size; which translations are global, so that a load of CR3 keeps them; and
+ * which pages may be written although stores must not go straight to the host.
+ *
+ * INVLPG drops whole large pages, which lie here as many small ones: hashes of
+ * the large pages entered since the last flush say whether there may be any.
+ */
+#include "x86/system-internal.h"
+
+#define SLOT(lin) ((unsigned)((lin) >> 12) & (X86_TLB_SIZE - 1))
+#define WORDS (X86_TLB_SIZE / 64)
+
+static inline uint64_t empty_tag(unsigned slot)
+{
+    return slot ? 0 : 0x1000;
+}
+
+static inline bool bit_test(const uint64_t *map, unsigned slot)
+{
+    return map[slot / 64] >> (slot % 64) & 1;
+}
+
+static inline void bit_put(uint64_t *map, unsigned slot, bool value)
+{
+    uint64_t mask = BIT64(slot % 64);
+
+    map[slot / 64] = value ? map[slot / 64] | mask : map[slot / 64] & ~mask;
+}
+
+static void drop(struct x86_tlb *tlb, unsigned table, unsigned slot)
+{
+    tlb->entry[table][slot] =
+        (struct x86_tlb_entry){.tag_read = empty_tag(slot), .tag_write = empty_tag(slot)};
+    bit_put(tlb->used[table], slot, false);
+}
+
+void x86_tlb_init(struct x86_cpu *cpu)
+{
+    struct x86_tlb *tlb = cpu->tlb;
+    uint64_t generation = tlb->generation;
+
+    memset(tlb, 0, sizeof(*tlb));
+    tlb->generation = generation + 1;
+    for (unsigned t = 0; t < X86_TLB_TABLES; t++)
+        drop(tlb, t, 0);
+}
+
+static void flush(struct x86_tlb *tlb, bool keep_global)
+{
+    tlb->generation++;
+    for (unsigned t = 0; t < X86_TLB_TABLES; t++) {
+        for (unsigned w = 0; w < WORDS; w++) {
+            uint64_t set = tlb->used[t][w];
+
+            if (keep_global)
+                set &= ~tlb->global[t][w];
+            for (; set; set &= set - 1)
+                drop(tlb, t, w * 64 + (unsigned)__builtin_ctzll(set));
+        }
+    }
+    if (!keep_global)
+        tlb->large = tlb->huge = 0;
+}
+
+void x86_tlb_flush(struct x86_cpu *cpu)
+{
+    flush(cpu->tlb, false);
+}
+
+void x86_tlb_flush_local(struct x86_cpu *cpu)
+{
+    flush(cpu->tlb, true);
+}
+
+/* One of 64 bits for the 2 MiB or 1 GiB that lin lies in. */
+static uint64_t region_hash(uint64_t lin, unsigned bits)
+{
+    return BIT64(((lin >> bits) * 0x9e3779b97f4a7c15ULL) >> 58);
+}
+
+/* Drops every page of the naturally aligned region of 2^bits bytes around lin. */
+static void flush_region(struct x86_tlb *tlb, uint64_t lin, unsigned bits)
+{
+    for (unsigned t = 0; t < X86_TLB_TABLES; t++) {
+        for (unsigned w = 0; w < WORDS; w++) {
+            for (uint64_t set = tlb->used[t][w]; set; set &= set - 1) {
+                unsigned slot = w * 64 + (unsigned)__builtin_ctzll(set);
+
+                if (!((tlb->entry[t][slot].tag_read ^ lin) >> bits))
+                    drop(tlb, t, slot);
+            }
+        }
+    }
+}
+
+void x86_tlb_flush_page(struct x86_cpu *cpu, uint64_t lin)
+{
+    struct x86_tlb *tlb = cpu->tlb;
+    unsigned slot = SLOT(lin);
+
+    tlb->generation++;
+    lin = ALIGN_DOWN(lin, 4096);
+    for (unsigned t = 0; t < X86_TLB_TABLES; t++) {
+        if (tlb->entry[t][slot].tag_read == lin)
+            drop(tlb, t, slot);
+    }
+    if (unlikely(tlb->huge & region_hash(lin, 30)))
+        flush_region(tlb, lin, 30);
+    else if (unlikely(tlb->large & region_hash(lin, 21)))
+        flush_region(tlb, lin, 22); /* 4 MiB without PAE */
+}
+
+void x86_tlb_protect(struct x86_cpu *cpu, uint64_t gpa)
+{
+    struct x86_tlb *tlb = cpu->tlb;
+
+    gpa = ALIGN_DOWN(gpa, 4096);
+    for (unsigned t = 0; t < X86_MMU_COUNT; t++) {
+        for (unsigned w = 0; w < WORDS; w++) {
+            for (uint64_t set = tlb->used[t][w]; set; set &= set - 1) {
+                unsigned slot = w * 64 + (unsigned)__builtin_ctzll(set);
+                struct x86_tlb_entry *e = &tlb->entry[t][slot];
+
+                if (e->gpa == gpa)
+                    e->tag_write = empty_tag(slot);
+            }
+        }
+    }
+}
+
+bool x86_tlb_find(const struct x86_cpu *cpu, unsigned table, uint64_t lin, bool write, unsigned *slot)
+{
+    const struct x86_tlb *tlb = cpu->tlb;
+    unsigned n = SLOT(lin);
+
+    if (tlb->entry[table][n].tag_read != ALIGN_DOWN(lin, 4096))
+        return false;
+    if (write && !bit_test(tlb->writable[table], n))
+        return false;
+    *slot = n;
+    return true;
+}
+
+void x86_tlb_fill(struct x86_cpu *cpu, unsigned table, uint64_t lin, const struct x86_walk *walk,
+                  const struct x86_page *page, bool writable)
+{
+    struct x86_tlb *tlb = cpu->tlb;
+    unsigned slot = SLOT(lin);
+    struct x86_tlb_entry *e = &tlb->entry[table][slot];
+
+    lin = ALIGN_DOWN(lin, 4096);
+    e->tag_read = lin;
+    e->tag_write = writable && page->write_fast && !page->rom ? lin : empty_tag(slot);
+    e->addend = (uint64_t)(uintptr_t)page->host - lin;
+    e->gpa = ALIGN_DOWN(walk->gpa, 4096);
+    bit_put(tlb->used[table], slot, true);
+    bit_put(tlb->global[table], slot, walk->global);
+    bit_put(tlb->writable[table], slot, writable);
+    if (walk->page_bits >= 30) {
+        tlb->huge |= region_hash(lin, 30);
+    } else if (walk->page_bits > 12) {
+        tlb->large |= region_hash(lin, 21);
+        if (walk->page_bits > 21)
+            tlb->large |= region_hash(lin ^ BIT64(21), 21);
+    }
+}
