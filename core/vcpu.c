@@ -60,7 +60,8 @@ bool vcpu_runnable(struct vcpu *vcpu)
     case X86_ACT_RUN:
         return true;
     case X86_ACT_HALT:
-        if (__atomic_load_n(&cpu->request, __ATOMIC_SEQ_CST) & X86_REQ_NMI || cpu->s.nmi_pending)
+        if (!cpu->s.nmi_masked &&
+            (__atomic_load_n(&cpu->request, __ATOMIC_SEQ_CST) & X86_REQ_NMI || cpu->s.nmi_pending))
             return true;
         if (cpu->s.interrupt_pending)
             return true;
@@ -171,7 +172,7 @@ void vcpu_loop(struct vcpu *vcpu)
     vm_lock(vm);
     while (wait_for_permission(vcpu)) {
         vm_unlock(vm);
-        if (vm->engine->own_lapic || vcpu->cpu.s.activity == X86_ACT_RUN)
+        if (vm->engine->own_lapic || vcpu_runnable(vcpu))
             handle_exit(vcpu, vm->engine->vcpu_run(vcpu));
         else
             wait_for_work(vcpu);

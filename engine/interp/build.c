@@ -2,6 +2,7 @@
 /* Making a block: decode what lies at s.rip, see which flags matter, choose handlers. */
 #include "base/bytes.h"
 #include "engine/interp/interp-internal.h"
+#include "x86/exec-vec.h"
 
 /* After these nothing may be taken for granted: the block ends. */
 #define ENDS_BLOCK (X86_ROW_BRANCH | X86_ROW_SERIALIZE | X86_ROW_PRIVILEGED)
@@ -166,12 +167,18 @@ static void add_exit(struct builder *b, struct interp_op *op, struct interp_exit
 static void add_generic(struct builder *b, unsigned i)
 {
     struct interp_op *op = begin_op(b, i, i);
-    struct x86_insn *insn = interp_arena(b->in, sizeof(*insn));
+    x86_exec_fn *exec = x86_exec_table[b->in->insn[i].id];
+    bool thunk = exec == x86_exec_vector || exec == x86_exec_x87;
+    struct x86_insn *insn = interp_arena(b->in, thunk ? sizeof(struct interp_vector) : sizeof(*insn));
 
     base_assert(insn);
+    if (thunk)
+        container_of(insn, struct interp_vector, insn)->thunk = NULL;
     *insn = b->in->insn[i];
     op->insn = insn;
-    op->fn = x86_check(b->cpu, insn) == X86_NEXT ? interp_op_generic : interp_op_checked;
+    op->fn = thunk ? interp_op_vector : interp_op_generic;
+    if (x86_check(b->cpu, insn) != X86_NEXT)
+        op->fn = interp_op_checked;
     b->in->generic[insn->id]++;
     b->ops++;
 }

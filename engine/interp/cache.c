@@ -10,7 +10,7 @@
 /* The most that one interp_find() takes from the arena: a block with nothing but generic ops, a guard, two pages. */
 #define ARENA_RESERVE                                                                                        \
     (sizeof(struct interp_block) + sizeof(struct interp_op) * (INTERP_MAX_OPS + 1) +                         \
-     sizeof(struct x86_insn) * INTERP_MAX_INSNS + sizeof(struct interp_guard) +                              \
+     sizeof(struct interp_vector) * INTERP_MAX_INSNS + sizeof(struct interp_guard) +                              \
      INTERP_MAX_INSNS * X86_MAX_INSN_LEN + 2 * sizeof(struct interp_page) + 64 * 64)
 
 static unsigned hash_lin(uint64_t lin)

@@ -34,6 +34,7 @@
 #include "engine/interp/interp.h"
 #include "x86/exec.h"
 #include "x86/mem.h"
+#include "x86/thunk.h"
 
 struct interp;
 struct interp_op;
@@ -153,6 +154,13 @@ struct interp_vm {
 #define INTERP_CHUNK KIB(256)
 #define INTERP_MAX_CHUNKS 16
 
+/* What op.insn of interp_op_vector points to. */
+struct interp_vector {
+    struct x86_insn insn;
+    const struct x86_thunk *thunk; /* NULL: not asked for yet */
+    uint32_t generation;           /* of cpu->thunks when it was */
+};
+
 struct interp_redo {
     const struct interp_op *op;
     struct x86_insn insn;
@@ -194,6 +202,7 @@ struct interp {
 
     struct interp_stats stats;
     uint32_t *generic; /* by x86_id */
+    struct x86_thunks thunks;
 };
 
 static inline const struct interp_block *interp_block_of(const struct interp_op *op)
@@ -233,7 +242,8 @@ interp_fn interp_redo;
 /* The exit op's link n is not there: follows it by way of the jump cache, and links it if that is allowed. s.rip is set. */
 interp_fn interp_follow0, interp_follow1;
 /* Ops by themselves. */
-interp_fn interp_op_generic, interp_op_checked, interp_op_dead, interp_op_guard, interp_op_leave;
+interp_fn interp_op_generic, interp_op_checked, interp_op_vector, interp_op_dead, interp_op_guard,
+    interp_op_leave;
 
 /* ---- cache.c ---- */
 

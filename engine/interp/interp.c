@@ -6,6 +6,7 @@
 #include "core/device.h"
 #include "core/vcpu-env.h"
 #include "engine/interp/interp-internal.h"
+#include "engine/interp/thunk-memory.h"
 #include "x86/exec-sys.h"
 
 static struct interp *interp_of(struct vcpu *vcpu)
@@ -56,6 +57,8 @@ static void interp_vcpu_finish(struct vcpu *vcpu)
     if (!in)
         return;
     interp_cache_finish(in);
+    thunk_memory_finish(&in->thunks);
+    vcpu->cpu.thunks = NULL;
     vm_free(vcpu->vm, in->generic);
     vm_free(vcpu->vm, in);
     vcpu->engine_data = NULL;
@@ -65,6 +68,7 @@ static int interp_vcpu_init(struct vcpu *vcpu, struct error *err)
 {
     struct vm *vm = vcpu->vm;
     struct interp *in = vm_alloc(vm, sizeof(*in));
+    int r;
 
     if (!in)
         return error_set(err, ENOMEM, "no memory for vCPU %u", vcpu->index);
@@ -80,6 +84,12 @@ static int interp_vcpu_init(struct vcpu *vcpu, struct error *err)
         interp_vcpu_finish(vcpu);
         return error_set(err, ENOMEM, "no memory for vCPU %u's translations", vcpu->index);
     }
+    r = thunk_memory_init(&in->thunks);
+    if (r < 0) {
+        interp_vcpu_finish(vcpu);
+        return error_set(err, -r, "no executable memory for vector instructions (memfd_create, mmap): is it forbidden here?");
+    }
+    vcpu->cpu.thunks = &in->thunks;
     return 0;
 }
 

@@ -56,6 +56,19 @@ enum interp_next interp_op_generic(struct x86_cpu *cpu, const struct interp_op *
     return finish(cpu, op, in, x86_exec_table[op->insn->id](cpu, op->insn));
 }
 
+/* Vector and x87 instructions, by the thunk that was made the first time. */
+enum interp_next interp_op_vector(struct x86_cpu *cpu, const struct interp_op *op, struct interp *in)
+{
+    struct interp_vector *v = container_of(op->insn, struct interp_vector, insn);
+
+    cpu->s.rip = op_rip(op);
+    if (unlikely(!v->thunk || v->generation != cpu->thunks->generation)) {
+        v->thunk = x86_thunk_get(cpu, &v->insn);
+        v->generation = cpu->thunks->generation;
+    }
+    return finish(cpu, op, in, x86_thunk_run(cpu, &v->insn, v->thunk));
+}
+
 /* For what x86_check() refused when the block was made. */
 enum interp_next interp_op_checked(struct x86_cpu *cpu, const struct interp_op *op, struct interp *in)
 {

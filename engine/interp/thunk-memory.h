@@ -1,0 +1,16 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * Memory for the generated code of vector instructions: one piece seen twice,
+ * writable and executable, so that no page is ever both.
+ */
+#ifndef ENGINE_INTERP_THUNK_MEMORY_H
+#define ENGINE_INTERP_THUNK_MEMORY_H
+
+#include "x86/thunk.h"
+
+/* Makes both mappings and sets up thunks. 0 or a negative errno. */
+int thunk_memory_init(struct x86_thunks *thunks);
+/* Harmless if init failed or never ran on this zeroed struct. */
+void thunk_memory_finish(struct x86_thunks *thunks);
+
+#endif
