@@ -94,7 +94,7 @@ enum x86_result x86_exec_vmaskmov(struct x86_cpu *cpu, const struct x86_insn *in
     return store_masked(cpu, insn, x86_offset(cpu, insn), cpu->s.vec[data->reg].b, mask, data->size, size);
 }
 
-/* MASKMOVQ, MASKMOVDQU: bytes to [rDI]. */
+/* MASKMOVQ, MASKMOVDQU: bytes to [rDI]. The x87 becomes MMX even if the store faults, as on AMD's processors. */
 enum x86_result x86_exec_maskmov(struct x86_cpu *cpu, const struct x86_insn *insn)
 {
     bool mmx = insn->id == X86_MASKMOVQ;
@@ -103,17 +103,13 @@ enum x86_result x86_exec_maskmov(struct x86_cpu *cpu, const struct x86_insn *ins
 
     if (mmx && vec_x87_pending(cpu))
         return x86_raise(cpu, X86_MF);
-    struct x86_x87 old = cpu->s.x87;
     if (mmx)
         vec_mmx_enter(cpu);
     const uint8_t *data = mmx ? cpu->s.x87.st[insn->op[0].reg] : cpu->s.vec[insn->op[0].reg].b;
     const uint8_t *select = mmx ? cpu->s.x87.st[insn->op[1].reg] : cpu->s.vec[insn->op[1].reg].b;
     for (unsigned i = 0; i < bytes; i++)
         mask |= (uint32_t)(select[i] >> 7) << i;
-    enum x86_result result = store_masked(cpu, insn, x86_offset(cpu, insn), data, mask, bytes, 1);
-    if (result == X86_FAULT)
-        cpu->s.x87 = old;
-    return result;
+    return store_masked(cpu, insn, x86_offset(cpu, insn), data, mask, bytes, 1);
 }
 
 struct gather {

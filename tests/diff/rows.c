@@ -2,6 +2,47 @@
 /* What cannot be compared in user mode, one reason each. */
 #include "tests/diff/diff.h"
 
+#include <cpuid.h>
+
+bool is_state_image(unsigned id)
+{
+    switch (id) {
+    case X86_FXSAVE:
+    case X86_FXRSTOR:
+    case X86_XSAVE:
+    case X86_XSAVEC:
+    case X86_XSAVEOPT:
+    case X86_XRSTOR:
+    case X86_FLDENV:
+    case X86_FNSTENV:
+    case X86_FRSTOR:
+    case X86_FNSAVE:
+        return true;
+    default:
+        return false;
+    }
+}
+
+unsigned image_size(const struct x86_insn *insn)
+{
+    switch (insn->id) {
+    case X86_FXSAVE:
+    case X86_FXRSTOR:
+        return 512;
+    case X86_XSAVE:
+    case X86_XSAVEC:
+    case X86_XSAVEOPT:
+    case X86_XRSTOR:
+        return X86_XSAVE_SIZE;
+    default:
+        break;
+    }
+    for (unsigned i = 0; i < insn->operand_count; i++)
+        if (insn->op[i].kind == X86_OP_MEM && insn->op[i].size)
+            return insn->op[i].size;
+    return 8;
+}
+
 struct reason {
     uint16_t id;
     const char *why;
@@ -52,8 +93,20 @@ static const char *find(const struct reason *reasons, size_t n, unsigned id)
     return NULL;
 }
 
+/* What our software has and the host's processor may lack; the model's other features come from the host. */
+static bool host_lacks(unsigned feature)
+{
+    unsigned eax, ebx, ecx, edx;
+
+    if (feature != X86_FEAT_SERIALIZE || !__get_cpuid_count(7, 0, &eax, &ebx, &ecx, &edx))
+        return false;
+    return !(edx >> 14 & 1);
+}
+
 const char *row_skip_reason(const struct x86_row *row)
 {
+    if (host_lacks(row->feature))
+        return "the host's processor does not have it";
     return find(skipped, ARRAY_SIZE(skipped), row->id);
 }
 
