@@ -98,6 +98,20 @@ static int save_ram(struct vm *vm, struct state_io *io)
     return 0;
 }
 
+/*
+ * Before anything is written: a disk that waits for its last requests raises
+ * interrupts, which the controllers and processors must have in their state.
+ */
+static void devices_settle(struct vm *vm)
+{
+    struct device *dev;
+
+    list_for_each (dev, &vm->devices, link) {
+        if (dev->ops->state->pre_save)
+            dev->ops->state->pre_save(device_object(dev));
+    }
+}
+
 int vm_save(struct vm *vm, struct state_io *io, struct error *err)
 {
     struct machine m = {
@@ -115,6 +129,7 @@ int vm_save(struct vm *vm, struct state_io *io, struct error *err)
     if (vm->engine->own_lapic)
         return error_set(err, ENOTSUP, "the %s engine keeps the local APICs to itself: its VMs cannot be saved yet",
                          vm->engine->name);
+    devices_settle(vm);
     memcpy(m.line_level, vm->irqs.line_level, sizeof(m.line_level));
     store_le32(magic + STATE_MAGIC_SIZE, STATE_STREAM_VERSION);
     e = io->transfer(io, magic, sizeof(magic));

@@ -22,10 +22,10 @@ struct stream {
     bool in_watched, out_watched;
     bool in_plain; /* a regular file or /dev/null: epoll does not take it, it never blocks */
     bool is_socket;
-    bool lossy; /* full means that nobody reads: what does not fit is dropped */
+    bool lossy;       /* full means that nobody reads: what does not fit is dropped */
     bool wants_write; /* the device waits for writable() */
     bool in_ended;
-    struct plat_work tell;  /* calls writable() from the loop, never from inside of a write */
+    struct plat_work tell; /* calls writable() from the loop, never from inside of a write */
     struct plat_work pump; /* reads the next piece of in_plain */
 
     uint8_t pending[STREAM_BUFFER]; /* input that the device has not taken */

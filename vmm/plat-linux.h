@@ -37,6 +37,7 @@ void host_ram_finish(struct host_ram *ram);
 struct vcpu_thread {
     pthread_t thread;
     bool started;
+    pid_t tid;      /* atomic; 0 until it runs */
     uint32_t token; /* futex: see plat-linux.c */
     struct vcpu *vcpu;
 };

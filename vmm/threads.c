@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "vmm/plat-linux.h"
 
@@ -24,6 +25,7 @@ static void *body(void *opaque)
 {
     struct vcpu_thread *t = opaque;
 
+    __atomic_store_n(&t->tid, gettid(), __ATOMIC_RELAXED);
     vcpu_loop(t->vcpu);
     return NULL;
 }

@@ -118,6 +118,7 @@ static void take_prefixes(struct decoder *d)
             d->prefixes |= X86_PFX_LOCK;
         } else {
             bool rep = prefix == PREFIX_REP;
+            d->prefixes &= (uint16_t) ~(X86_PFX_REP | X86_PFX_REPNE); /* the last one counts */
             d->prefixes |= rep ? X86_PFX_REP : X86_PFX_REPNE;
             d->pp = rep ? PP_F3 : PP_F2;
         }

@@ -125,7 +125,7 @@ static bool has_feature(const struct x86_cpu *cpu, unsigned feature)
     return !cpu->cpuid || x86_feature(cpu->cpuid, feature);
 }
 
-/* CF: the source was zero. ZF: the count is. The others, undefined, stay. */
+/* CF: the source was zero. ZF: the count is. Of the undefined, OF stays and the rest clear, as AMD has it. */
 static enum x86_result count_zeros(struct x86_cpu *cpu, const struct x86_insn *insn, uint64_t value,
                                    bool leading)
 {
@@ -134,7 +134,7 @@ static enum x86_result count_zeros(struct x86_cpu *cpu, const struct x86_insn *i
 
     if (value)
         count = leading ? (unsigned)__builtin_clzll(value) - (64 - bits) : (unsigned)__builtin_ctzll(value);
-    x86_flags_arith(cpu, X86_FL_CF | X86_FL_ZF, (value ? 0 : X86_FL_CF) | (count ? 0 : X86_FL_ZF));
+    x86_flags_arith(cpu, X86_FL_ARITH & ~X86_FL_OF, (value ? 0 : X86_FL_CF) | (count ? 0 : X86_FL_ZF));
     x86_gpr_write(cpu, &insn->op[0], count);
     return X86_NEXT;
 }
@@ -201,14 +201,19 @@ enum x86_result x86_exec_crc32(struct x86_cpu *cpu, const struct x86_insn *insn)
 
 /* ---- BMI1, BMI2 ---- */
 
-/* Writes op[0]; SF and ZF of the result, OF and AF and PF clear, CF as told. */
+/* Writes op[0]; the result's SF and ZF, OF clear, CF as told. Undefined PF and AF as after a logical
+ * operation. */
 static enum x86_result bmi_result(struct x86_cpu *cpu, const struct x86_insn *insn, uint64_t value,
                                   bool carry)
 {
     unsigned size = insn->op[0].size;
 
     value = low_bytes(value, size);
-    cpu->cc = (carry ? ALU_CC_CF : 0) | (value ? 0 : ALU_CC_ZF) | (value >> (size * 8 - 1) ? ALU_CC_SF : 0);
+    if (size == 4)
+        alu_test32((uint32_t)value, (uint32_t)value, &cpu->cc);
+    else
+        alu_test64(value, value, &cpu->cc);
+    cpu->cc |= carry ? ALU_CC_CF : 0;
     x86_gpr_write(cpu, &insn->op[0], value);
     return X86_NEXT;
 }
@@ -255,7 +260,8 @@ static uint64_t low_bits(uint64_t value, unsigned n)
     return n >= 64 ? value : value & (BIT64(n) - 1);
 }
 
-/* op[2]: start in bits 0..7, length in 8..15. SF, undefined, is clear. */
+/* op[2]: start in bits 0..7, length in 8..15. Of the undefined flags, SF is clear and AF set, as AMD has it.
+ */
 enum x86_result x86_exec_bextr(struct x86_cpu *cpu, const struct x86_insn *insn)
 {
     uint64_t value, control = x86_gpr_read(cpu, &insn->op[2]);
@@ -265,7 +271,7 @@ enum x86_result x86_exec_bextr(struct x86_cpu *cpu, const struct x86_insn *insn)
         return X86_FAULT;
     value = low_bits(start >= 64 ? 0 : value >> start, length);
     bmi_result(cpu, insn, value, false);
-    cpu->cc &= ~ALU_CC_SF;
+    cpu->cc = (cpu->cc & ~ALU_CC_SF) | ALU_CC_AF;
     return X86_NEXT;
 }
 

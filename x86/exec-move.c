@@ -72,7 +72,7 @@ enum x86_result x86_exec_cwd(struct x86_cpu *cpu, const struct x86_insn *insn)
 {
     unsigned size = insn->opsize;
 
-    x86_reg_write(cpu, X86_RDX, size, (uint64_t)(sign_extend(cpu->s.gpr[X86_RAX], size) >> 63));
+    x86_reg_write(cpu, X86_RDX, size, sign_extend(cpu->s.gpr[X86_RAX], size) < 0 ? ~0ULL : 0);
     return X86_NEXT;
 }
 

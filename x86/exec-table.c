@@ -2,13 +2,7 @@
 /* Every mnemonic's semantics: system, vector and integer instructions; the rest is #UD. */
 #include "x86/exec-int.h"
 #include "x86/exec-sys.h"
-
-/* The vector instructions are a part that may be left out: all of them are #UD then. */
-#if __has_include("x86/exec-vec.h")
 #include "x86/exec-vec.h"
-#else
-#define X86_EXEC_VEC_TABLE
-#endif
 
 enum x86_result x86_exec_invalid(struct x86_cpu *cpu, const struct x86_insn *insn)
 {

@@ -9,7 +9,7 @@ uint64_t x86_effective(struct x86_cpu *cpu, const struct x86_insn *insn)
     unsigned seg = insn->mem.seg;
 
     if (cpu->mode == X86_MODE_64)
-        return offset + (seg >= X86_FS ? cpu->s.seg[seg].base : 0);
+        return offset + (seg == X86_FS || seg == X86_GS ? cpu->s.seg[seg].base : 0);
     return (uint32_t)(offset + cpu->s.seg[seg].base);
 }
 

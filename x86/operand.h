@@ -105,7 +105,7 @@ static inline bool x86_linear(struct x86_cpu *cpu, unsigned seg, uint64_t offset
                               enum x86_mem_access access, uint64_t *lin)
 {
     if (likely(cpu->mode == X86_MODE_64)) {
-        uint64_t a = offset + (seg >= X86_FS ? cpu->s.seg[seg].base : 0);
+        uint64_t a = offset + (seg == X86_FS || seg == X86_GS ? cpu->s.seg[seg].base : 0);
 
         if (likely(x86_canonical48(a, size))) {
             *lin = a;

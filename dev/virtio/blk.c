@@ -13,8 +13,9 @@
 #define RANGE_LEN 16U  /* a discard or write-zeroes range: sector, sectors, flags */
 #define RANGE_F_UNMAP BIT(0)
 #define MAX_RANGES 16U
-/* Bounds on one request's work, so that a reset never waits long for it. */
+/* Bounds on one request's work, and on that of all together, so that a reset never waits long for it. */
 #define MAX_TRANSFER GIB(1)
+#define MAX_UNDER_WAY MIB(256) /* may be passed by one request */
 #define MAX_DISCARD GIB(2)
 #define MAX_WRITE_ZEROES MIB(64)
 
@@ -61,6 +62,8 @@ struct virtio_blk {
     struct blk *blk;
     struct request *free;
     unsigned in_flight;
+    uint64_t bytes; /* that the requests in flight move */
+    bool throttled; /* queues were left because of that */
 };
 
 _Static_assert(VIRTQ_MAX_CHAIN <= BLK_MAX_VECS, "a chain fits in a request");
@@ -107,15 +110,17 @@ static void request_finish(struct request *r, enum virtio_blk_status status)
     if (r->chain.epoch == disk->pci.virtio.epoch) {
         vm_trace(disk->pci.virtio.vm, BLOCK, "%s: type %u done, status %u", disk->pci.virtio.id, r->type, byte);
         virtq_chain_write(&r->chain, r->chain.in_len - 1, &byte, 1);
-        virtq_push(r->queue, &r->chain, r->chain.in_len);
-        virtq_publish(r->queue);
     }
+    virtq_push(r->queue, &r->chain, r->chain.in_len);
+    virtq_publish(r->queue);
     request_put(r);
 }
 
 static void io_submit(struct request *r)
 {
     r->disk->in_flight++;
+    if (r->io.vec_count)
+        r->disk->bytes += r->io.len;
     r->disk->blk->ops->submit(r->disk->blk, &r->io);
 }
 
@@ -129,12 +134,26 @@ static void range_submit(struct request *r)
     io_submit(r);
 }
 
+static void io_account_done(struct request *r)
+{
+    struct virtio_blk *disk = r->disk;
+
+    disk->in_flight--;
+    if (r->io.vec_count)
+        disk->bytes -= r->io.len;
+    if (!disk->throttled || disk->bytes >= MAX_UNDER_WAY)
+        return;
+    disk->throttled = false;
+    for (unsigned i = 0; i < disk->pci.virtio.queue_count; i++)
+        virtio_queue_notified(&disk->pci.virtio, i);
+}
+
 static void io_done(struct blk_req *io, int result)
 {
     struct request *r = io->opaque;
     struct virtio *v = &r->disk->pci.virtio;
 
-    r->disk->in_flight--;
+    io_account_done(r);
     if (r->chain.epoch == v->epoch && !result) {
         if (r->range_next < r->range_count) {
             range_submit(r);
@@ -313,11 +332,12 @@ static bool blk_process(struct virtio *v, unsigned queue)
 
     do {
         virtq_notify_off(q);
-        while (budget && request_take(disk, q))
+        while (budget && disk->bytes < MAX_UNDER_WAY && request_take(disk, q))
             budget--;
-    } while (virtq_notify_on(q) && budget);
+        disk->throttled |= disk->bytes >= MAX_UNDER_WAY;
+    } while (virtq_notify_on(q) && budget && !disk->throttled);
     blk_kick(disk->blk);
-    return !budget;
+    return !budget && !disk->throttled;
 }
 
 /* ---- life ---- */
@@ -338,6 +358,7 @@ static void blk_virtio_reset(struct virtio *v)
     struct virtio_blk *disk = disk_of(v);
 
     disk->blk->ops->drain(disk->blk);
+    disk->throttled = false;
     requests_drop(disk);
 }
 

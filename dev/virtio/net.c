@@ -88,6 +88,7 @@ static int frame_receive(struct virtio_net *nic, struct virtq *q, const uint8_t 
     bool mergeable = virtio_has(&nic->pci.virtio, VIRTIO_NET_F_MRG_RXBUF);
     struct virtq_mark mark = virtq_mark(q);
     uint64_t done = 0;
+    const struct virtq_vec *first;
     uint16_t count = 0;
     uint8_t bytes[2];
 
@@ -115,7 +116,8 @@ static int frame_receive(struct virtio_net *nic, struct virtq *q, const uint8_t 
     }
     store_le16(bytes, count);
     virtq_chain_write(&nic->rx[0], HEADER_NUM_BUFFERS, bytes, sizeof(bytes));
-    mem_written(nic->pci.virtio.vm, nic->rx[0].vec[nic->rx[0].out_count].gpa, HEADER);
+    first = &nic->rx[0].vec[nic->rx[0].out_count];
+    mem_written(nic->pci.virtio.vm, first->gpa, MIN(first->len, HEADER));
     return 1;
 }
 
@@ -187,7 +189,7 @@ static void offloads_apply(struct virtio_net *nic)
     const struct virtio *v = &nic->pci.virtio;
     unsigned offloads = 0;
 
-    if (!nic->net->ops->set_header)
+    if (!nic->headers)
         return;
     for (unsigned i = 0; i < ARRAY_SIZE(guest_offloads); i++) {
         if (virtio_has(v, guest_offloads[i].feature))
@@ -197,11 +199,11 @@ static void offloads_apply(struct virtio_net *nic)
         vm_log(v->vm, LOG_WARN, "%s: the backend refused the offloads that the guest chose", v->id);
 }
 
-static uint64_t net_features(const struct net *net)
+static uint64_t net_features(bool offloads)
 {
     uint64_t f = BIT64(VIRTIO_NET_F_MAC) | BIT64(VIRTIO_NET_F_STATUS) | BIT64(VIRTIO_NET_F_MRG_RXBUF);
 
-    if (net->ops->set_header)
+    if (offloads)
         f |= BIT64(VIRTIO_NET_F_CSUM) | BIT64(VIRTIO_NET_F_HOST_TSO4) | BIT64(VIRTIO_NET_F_HOST_TSO6) |
              BIT64(VIRTIO_NET_F_HOST_ECN) | BIT64(VIRTIO_NET_F_GUEST_CSUM) | BIT64(VIRTIO_NET_F_GUEST_TSO4) |
              BIT64(VIRTIO_NET_F_GUEST_TSO6) | BIT64(VIRTIO_NET_F_GUEST_ECN);
@@ -299,7 +301,7 @@ int virtio_net_create(struct vm *vm, struct pci_bus *bus, const char *id, struct
     v = &nic->pci.virtio;
     nic->net = net;
     nic->headers = net->ops->set_header && net->ops->set_header(net, true, 0) == 0;
-    virtio_init(v, vm, &net_virtio_ops, net_features(net), 2, QUEUE_SIZE);
+    virtio_init(v, vm, &net_virtio_ops, net_features(nic->headers), 2, QUEUE_SIZE);
     memcpy(v->config + CONFIG_MAC, mac, 6);
     store_le16(v->config + CONFIG_STATUS, net->link_up ? STATUS_LINK_UP : 0);
     v->config_size = CONFIG_SIZE;

@@ -232,10 +232,10 @@ void virtq_push(struct virtq *q, const struct virtq_chain *chain, uint64_t writt
 {
     uint8_t *elem;
 
+    base_assert(written <= chain->in_len);
+    chain_written(q->virtio->vm, chain, written); /* it was, even if the driver is gone */
     if (chain->epoch != q->virtio->epoch || !q->ready)
         return;
-    base_assert(written <= chain->in_len);
-    chain_written(q->virtio->vm, chain, written);
     elem = q->used + RING_HEADER + USED_ELEM * (size_t)(q->used_idx & (q->size - 1));
     store_le32(elem, chain->head);
     store_le32(elem + 4, (uint32_t)MIN(written, UINT32_MAX));

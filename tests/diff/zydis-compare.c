@@ -344,11 +344,12 @@ static bool is_same_prefixes(const struct pair *p)
         {0xf0, X86_PFX_LOCK},   {0xf3, X86_PFX_REP},      {0xf2, X86_PFX_REPNE},
         {0x66, X86_PFX_OPSIZE}, {0x67, X86_PFX_ADDRSIZE},
     };
+    const unsigned repeats = X86_PFX_REP | X86_PFX_REPNE; /* the last one counts */
     unsigned found = 0;
     for (unsigned i = 0; i < p->theirs.raw.prefix_count; i++)
         for (unsigned k = 0; k < ARRAY_SIZE(bits); k++)
             if (p->theirs.raw.prefixes[i].value == bits[k].theirs)
-                found |= bits[k].ours;
+                found = (bits[k].ours & repeats ? found & ~repeats : found) | bits[k].ours;
     unsigned mask = X86_PFX_LOCK | X86_PFX_REP | X86_PFX_REPNE | X86_PFX_OPSIZE | X86_PFX_ADDRSIZE;
     return found == (p->ours.prefixes & mask);
 }

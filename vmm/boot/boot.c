@@ -219,6 +219,11 @@ void boot_set_rsdp(struct boot *boot, uint64_t gpa)
     boot->rsdp = gpa;
 }
 
+void boot_ram_used(struct boot *boot)
+{
+    boot->loaded_once = true;
+}
+
 /* What BIOS leaves in its data area, for kernels that look: the EBDA's segment and the KiB of low memory. */
 static void put_bios_data(struct boot_load *load)
 {

@@ -66,6 +66,9 @@ int boot_reserve(struct boot *boot, uint64_t gpa, uint64_t size, enum boot_memor
 /* Where the ACPI root pointer lies; 0: there is none. */
 void boot_set_rsdp(struct boot *boot, uint64_t gpa);
 
+/* RAM is not all zeroes any more, although boot_load() has not been called: a state was loaded. */
+void boot_ram_used(struct boot *boot);
+
 /* Puts everything into RAM and every vCPU into the state that the protocol promises. */
 int boot_load(struct boot *boot, struct vm *vm, struct error *err);
 

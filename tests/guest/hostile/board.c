@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* Attacks by the board's registers. */
-#include "hostile.h"
+#include "tests/guest/hostile/hostile.h"
 
 /* Ports that end or reset the machine by design: debug exit, 8042 reset, port 92, ACPI sleep control, reset
  * control. */

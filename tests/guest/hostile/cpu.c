@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* Attacks by instructions. */
-#include "hostile.h"
+#include "tests/guest/hostile/hostile.h"
 
 static uint32_t arg_a;
 static uint64_t arg_b;

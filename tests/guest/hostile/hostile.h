@@ -4,7 +4,7 @@
 #ifndef TESTS_GUEST_HOSTILE_H
 #define TESTS_GUEST_HOSTILE_H
 
-#include "kernel.h"
+#include "tests/guest/kernel/kernel.h"
 
 /* cpu.c */
 void triple_fault(void);

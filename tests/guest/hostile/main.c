@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-#include "hostile.h"
+#include "tests/guest/hostile/hostile.h"
 
 #define T(name)                                                                                              \
     {                                                                                                        \

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* Attacks by memory: page tables, code and stacks in strange places, writes over code. */
-#include "hostile.h"
+#include "tests/guest/hostile/hostile.h"
 
 static volatile uint64_t address;
 static uint64_t spare[512] __attribute__((aligned(4096)));

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-#include "kernel.h"
+#include "tests/guest/kernel/kernel.h"
 
 extern uint32_t boot_info;
 extern char trap_stubs[];

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* Small guests that show a machine to be in order; also run on /dev/kvm. */
-#include "kernel.h"
+#include "tests/guest/kernel/kernel.h"
 
 static void do_nothing(void)
 {

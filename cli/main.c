@@ -1,0 +1,113 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * `batuta`: the command that people type. Each VM is a process of its own,
+ * batuta-vmm, which `run` becomes; `ctl` speaks to a running one.
+ */
+#include <errno.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "cli/ctl.h"
+
+#define USAGE 2
+
+static const char help_text[] =
+    "Usage: batuta COMMAND [ARGUMENT…]\n"
+    "\n"
+    "  run [OPTION…] [FILE]         start a virtual machine in the foreground (batuta run --help)\n"
+    "  doctor [--json]              what this machine offers to VMs, and how to mend what it lacks\n"
+    "  ctl SOCKET COMMAND [K=V…]    send a command to the VM whose control socket that is\n"
+    "  ctl SOCKET --events          print its events as they come\n"
+    "  version                      print the version\n"
+    "  help [COMMAND]               this, or a command's help\n";
+
+/* The per-VM program: beside this one, or where `make install` puts it. */
+static void exec_vmm(char **argv)
+{
+    static const char *const places[] = {"%s/batuta-vmm", "%s/../libexec/batuta/batuta-vmm",
+                                         "%s/../libexec/batuta-vmm"};
+    char self[PATH_MAX], path[PATH_MAX + 40], *slash;
+    ssize_t n = readlink("/proc/self/exe", self, sizeof(self) - 1);
+
+    if (n > 0) {
+        self[n] = 0;
+        slash = strrchr(self, '/');
+        if (slash)
+            *slash = 0;
+        for (size_t i = 0; i < sizeof(places) / sizeof(places[0]); i++) {
+            snprintf(path, sizeof(path), places[i], self);
+            argv[0] = path;
+            execv(path, argv);
+        }
+    }
+    fprintf(stderr, "batuta: batuta-vmm cannot be started: %s: is the installation whole?\n",
+            strerror(errno));
+}
+
+/* argv[0] is the subcommand; its place is used for batuta-vmm's first argument. */
+static int run_vmm(const char *mode, int argc, char **argv)
+{
+    char **args = calloc((size_t)argc + 3, sizeof(*args));
+    int n = 1;
+
+    if (!args)
+        return 1;
+    if (mode)
+        args[n++] = (char *)mode;
+    for (int i = 1; i < argc; i++)
+        args[n++] = argv[i];
+    exec_vmm(args);
+    free(args);
+    return 1;
+}
+
+static int cmd_run(int argc, char **argv)
+{
+    return run_vmm(NULL, argc, argv);
+}
+
+static int cmd_doctor(int argc, char **argv)
+{
+    return run_vmm("--doctor", argc, argv);
+}
+
+static int cmd_version(int argc, char **argv)
+{
+    puts("batuta " BATUTA_VERSION);
+    return 0;
+}
+
+static int cmd_help(int argc, char **argv)
+{
+    char *run_help[] = {argv[0], "--help"};
+
+    if (argc > 1 && !strcmp(argv[1], "run"))
+        return run_vmm(NULL, 2, run_help);
+    fputs(help_text, stdout);
+    return fflush(stdout) ? 1 : 0;
+}
+
+static const struct {
+    const char *name;
+    int (*run)(int argc, char **argv);
+} commands[] = {
+    {"run", cmd_run},   {"doctor", cmd_doctor},     {"ctl", cmd_ctl},     {"version", cmd_version},
+    {"help", cmd_help}, {"--version", cmd_version}, {"--help", cmd_help}, {"-h", cmd_help},
+};
+
+int main(int argc, char **argv)
+{
+    if (argc < 2) {
+        fputs(help_text, stderr);
+        return USAGE;
+    }
+    for (size_t i = 0; i < sizeof(commands) / sizeof(commands[0]); i++) {
+        if (!strcmp(argv[1], commands[i].name))
+            return commands[i].run(argc - 1, argv + 1);
+    }
+    fprintf(stderr, "batuta: there is no command '%s': run, doctor, ctl, version, help\n", argv[1]);
+    return USAGE;
+}

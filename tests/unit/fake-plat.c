@@ -1,0 +1,144 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "tests/unit/fake-plat.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "core/vm.h"
+
+static struct fake_plat *fake_of(struct plat *plat)
+{
+    return (struct fake_plat *)plat;
+}
+
+static void *fake_alloc(struct plat *plat, size_t size)
+{
+    struct fake_plat *fake = fake_of(plat);
+    size_t align = size >= 4096 ? 4096 : 64;
+    void *p;
+
+    if (fake->fail_after && --fake->fail_after == 0)
+        return NULL;
+    p = aligned_alloc(align, ALIGN_UP(size ? size : 1, align));
+    if (!p)
+        return NULL;
+    fake->allocations++;
+    return memset(p, 0, size);
+}
+
+static void fake_free(struct plat *plat, void *p)
+{
+    if (p)
+        fake_of(plat)->allocations--;
+    free(p);
+}
+
+static void fake_lock(struct plat *plat, struct plat_lock *lock)
+{
+}
+
+static uint64_t fake_now(struct plat *plat)
+{
+    return fake_of(plat)->now;
+}
+
+static uint64_t fake_realtime(struct plat *plat)
+{
+    return fake_of(plat)->realtime;
+}
+
+static void fake_random(struct plat *plat, void *buf, size_t len)
+{
+    struct fake_plat *fake = fake_of(plat);
+
+    for (size_t i = 0; i < len; i++) {
+        fake->random ^= fake->random << 13;
+        fake->random ^= fake->random >> 7;
+        fake->random ^= fake->random << 17;
+        ((uint8_t *)buf)[i] = (uint8_t)fake->random;
+    }
+}
+
+static void fake_timer_set(struct plat *plat, uint64_t deadline)
+{
+    fake_of(plat)->deadline = deadline;
+}
+
+static void fake_defer(struct plat *plat, struct plat_work *w)
+{
+    struct plat_work **end = &fake_of(plat)->work;
+
+    if (w->queued)
+        return;
+    w->queued = true;
+    w->next = NULL;
+    while (*end)
+        end = &(*end)->next;
+    *end = w;
+}
+
+static void fake_vcpu(struct plat *plat, struct vcpu *vcpu)
+{
+}
+
+static void fake_relax(struct plat *plat)
+{
+}
+
+static void fake_log(struct plat *plat, enum log_level level, const char *text)
+{
+    snprintf(fake_of(plat)->last_log, sizeof(fake_of(plat)->last_log), "%s", text);
+}
+
+static const struct plat_ops ops = {
+    .alloc = fake_alloc,
+    .free = fake_free,
+    .lock_init = fake_lock,
+    .lock = fake_lock,
+    .unlock = fake_lock,
+    .now = fake_now,
+    .realtime = fake_realtime,
+    .random = fake_random,
+    .timer_set = fake_timer_set,
+    .defer = fake_defer,
+    .vcpu_wait = fake_vcpu,
+    .vcpu_wake = fake_vcpu,
+    .relax = fake_relax,
+    .log = fake_log,
+};
+
+void fake_plat_init(struct fake_plat *fake)
+{
+    *fake = (struct fake_plat){
+        .plat = {.ops = &ops},
+        .now = 1000000,
+        .realtime = 1700000000ULL * 1000000000,
+        .deadline = ~0ULL,
+        .random = 88172645463325252ULL,
+    };
+}
+
+void fake_plat_advance(struct fake_plat *fake, struct vm *vm, uint64_t ns)
+{
+    uint64_t end = fake->now + ns;
+
+    while (fake->deadline <= end) {
+        if (fake->now < fake->deadline)
+            fake->now = fake->deadline;
+        clock_run(vm);
+    }
+    fake->now = end;
+    clock_run(vm);
+}
+
+void fake_plat_run_work(struct fake_plat *fake)
+{
+    while (fake->work) {
+        struct plat_work *w = fake->work;
+
+        fake->work = w->next;
+        w->queued = false;
+        w->fn(w->opaque);
+    }
+}

@@ -1,0 +1,31 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * A platform for unit tests: time stands still until the test moves it, deferred work waits until the test
+ * runs it.
+ */
+#ifndef TESTS_UNIT_FAKE_PLAT_H
+#define TESTS_UNIT_FAKE_PLAT_H
+
+#include "core/plat.h"
+
+struct vm;
+
+struct fake_plat {
+    struct plat plat; /* first */
+    uint64_t now;     /* nanoseconds; the test's to write */
+    uint64_t realtime;
+    uint64_t deadline; /* what timer_set() asked for */
+    struct plat_work *work;
+    uint64_t random;      /* xorshift state */
+    unsigned allocations; /* alive */
+    unsigned fail_after;  /* 0: never; n: the n-th allocation from now fails */
+    char last_log[256];
+};
+
+void fake_plat_init(struct fake_plat *fake);
+/* Moves time forward, firing the VM's timers at their deadlines on the way. */
+void fake_plat_advance(struct fake_plat *fake, struct vm *vm, uint64_t ns);
+/* Runs what was deferred, until nothing is. */
+void fake_plat_run_work(struct fake_plat *fake);
+
+#endif

@@ -1,0 +1,49 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "vmm/engines.h"
+
+#include <string.h>
+
+#include "engine/interp/interp.h"
+#include "engine/kvm/kvm.h"
+
+static const struct {
+    enum opt_engine choice;
+    const struct engine_ops *ops;
+} engines[] = {
+    {ENGINE_KVM, &kvm_engine},
+    {ENGINE_INTERP, &interp_engine},
+};
+
+int engine_kvm_speed(uint64_t *instructions_per_second, struct error *err)
+{
+    return kvm_measure(instructions_per_second, err);
+}
+
+/* Should --engine auto pass it over, although it runs? */
+static bool too_slow(enum opt_engine choice)
+{
+    uint64_t speed = 0;
+
+    return choice == ENGINE_KVM && (engine_kvm_speed(&speed, NULL) < 0 || speed < ENGINE_KVM_WORTH);
+}
+
+const struct engine_ops *engine_choose(int choice, struct error *err)
+{
+    for (size_t i = 0; i < ARRAY_SIZE(engines); i++) {
+        const struct engine_ops *ops = engines[i].ops;
+        struct error why = {0};
+
+        if (choice != ENGINE_AUTO && choice != (int)engines[i].choice)
+            continue;
+        if (ops->probe && ops->probe(&why) < 0) {
+            if (choice == ENGINE_AUTO)
+                continue;
+            error_set(err, why.code ? why.code : ENODEV, "--engine %s: %s", ops->name, why.text);
+            return NULL;
+        }
+        if (choice != ENGINE_AUTO || !too_slow(engines[i].choice))
+            return ops;
+    }
+    error_set(err, ENODEV, "no CPU engine can run on this machine: see batuta doctor");
+    return NULL;
+}

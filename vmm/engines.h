@@ -1,0 +1,18 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* The CPU engines that this program has: one list, in the order of preference. */
+#ifndef VMM_ENGINES_H
+#define VMM_ENGINES_H
+
+#include "core/engine.h"
+#include "vmm/options.h"
+
+/* Fewer ring-0 instructions a second than this, and our own engine is faster than KVM. */
+#define ENGINE_KVM_WORTH 100000000ULL
+
+/* The one that is asked for, if it can run here; or the best that can. NULL with an error. */
+const struct engine_ops *engine_choose(int choice, struct error *err);
+
+/* Ring-0 instructions per second under KVM; the error says why there are none. */
+int engine_kvm_speed(uint64_t *instructions_per_second, struct error *err);
+
+#endif

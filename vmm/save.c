@@ -1,0 +1,162 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* The state stream to and from a file, through a buffer. */
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "core/state.h"
+#include "vmm/vmm.h"
+
+#define BUFFER MIB(1)
+
+struct file_io {
+    struct state_io io;
+    int fd;
+    uint8_t *buf;
+    size_t len, at; /* writing: len bytes wait; reading: at of len are used */
+};
+
+static int flush(struct file_io *f)
+{
+    size_t done = 0;
+
+    while (done < f->len) {
+        ssize_t n = write(f->fd, f->buf + done, f->len - done);
+
+        if (n < 0 && errno != EINTR)
+            return -errno;
+        done += n > 0 ? (size_t)n : 0;
+    }
+    f->len = 0;
+    return 0;
+}
+
+static int put(struct state_io *io, void *buf, size_t len)
+{
+    struct file_io *f = container_of(io, struct file_io, io);
+    const uint8_t *p = buf;
+
+    while (len) {
+        size_t n = MIN(len, BUFFER - f->len);
+        int r;
+
+        memcpy(f->buf + f->len, p, n);
+        f->len += n;
+        p += n;
+        len -= n;
+        r = f->len == BUFFER ? flush(f) : 0;
+        if (r < 0)
+            return r;
+    }
+    return 0;
+}
+
+static int get(struct state_io *io, void *buf, size_t len)
+{
+    struct file_io *f = container_of(io, struct file_io, io);
+    uint8_t *p = buf;
+
+    while (len) {
+        size_t n = MIN(len, f->len - f->at);
+
+        if (!n) {
+            ssize_t got = read(f->fd, f->buf, BUFFER);
+
+            if (got < 0 && errno == EINTR)
+                continue;
+            if (got <= 0)
+                return got < 0 ? -errno : -EPIPE;
+            f->len = (size_t)got;
+            f->at = 0;
+            continue;
+        }
+        memcpy(p, f->buf + f->at, n);
+        f->at += n;
+        p += n;
+        len -= n;
+    }
+    return 0;
+}
+
+int vmm_save(struct vmm *vmm, const char *path, struct error *err)
+{
+    struct file_io f = {.io.transfer = put, .fd = -1, .buf = malloc(BUFFER)};
+    char *temporary = NULL;
+    int r = 0;
+
+    if (!f.buf || asprintf(&temporary, "%s.XXXXXX", path) < 0) {
+        free(f.buf);
+        return error_set(err, ENOMEM, "out of memory");
+    }
+    f.fd = mkostemp(temporary, O_CLOEXEC);
+    if (f.fd < 0)
+        r = error_set(err, errno, "%s: cannot be made: %s", path, strerror(errno));
+    r = r < 0 ? r : vm_save(&vmm->vm, &f.io, err);
+    if (r == 0 && ((r = flush(&f)) < 0 || (rename(temporary, path) < 0 && (r = -errno))))
+        error_set(err, -r, "%s: cannot be written: %s", path, strerror(-r));
+    else if (r < 0)
+        error_prefix(err, "%s", path);
+    if (r < 0 && f.fd >= 0)
+        unlink(temporary);
+    if (f.fd >= 0)
+        close(f.fd);
+    free(temporary);
+    free(f.buf);
+    return r;
+}
+
+int vmm_load(struct vmm *vmm, const char *path, struct error *err)
+{
+    struct file_io f = {.io.transfer = get, .buf = malloc(BUFFER)};
+    int r;
+
+    if (!f.buf)
+        return error_set(err, ENOMEM, "out of memory");
+    f.fd = open(path, O_RDONLY | O_CLOEXEC);
+    if (f.fd < 0) {
+        r = error_set(err, errno, "--load %s: cannot be opened: %s", path, strerror(errno));
+    } else {
+        r = vm_load(&vmm->vm, &f.io, err);
+        if (r < 0 && err && !err->code)
+            error_set(err, -r, "%s", r == -EPIPE ? "is truncated" : strerror(-r));
+        error_prefix(err, "--load %s", path);
+        close(f.fd);
+    }
+    free(f.buf);
+    return r;
+}
+
+/* ---- --save-at-ns ---- */
+
+/* On the I/O thread: a timer's callback may not pause the VM it runs in. */
+static void save_now(void *opaque)
+{
+    struct vmm *vmm = opaque;
+    struct error err = {0};
+
+    if (vmm->vm.state == VM_SHUTDOWN)
+        return;
+    vm_pause(&vmm->vm);
+    vmm->saved = vmm_save(vmm, vmm->options.save, &err) == 0;
+    vmm->save_failed = !vmm->saved;
+    if (vmm->save_failed)
+        vm_log(&vmm->vm, LOG_ERROR, "--save %s", err.text);
+    vm_request_shutdown(&vmm->vm, VM_SHUTDOWN_HOST);
+}
+
+static void save_due(void *opaque)
+{
+    struct vmm *vmm = opaque;
+
+    loop_defer(vmm->loop, &vmm->save_work);
+}
+
+void vmm_save_arm(struct vmm *vmm)
+{
+    if (!vmm->options.save_at)
+        return;
+    vmm->save_work = (struct plat_work){.fn = save_now, .opaque = vmm};
+    timer_init(&vmm->save_timer, &vmm->vm, save_due, vmm);
+    timer_arm(&vmm->save_timer, vmm->options.save_at);
+}
