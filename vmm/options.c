@@ -101,7 +101,7 @@ static int find_config(struct run_options *o, int argc, char *const *argv, struc
                 return -EINVAL;
         } else if (!strncmp(argv[i], "--", 2)) {
             option = option_find(argv[i] + 2, strlen(argv[i] + 2));
-            i += option && option->arg; /* its value */
+            i += option && option->arg && i + 1 < argc && strncmp(argv[i + 1], "--", 2); /* its value */
         } else if (argv[i][0] == '-') {
             return error_set(err, EINVAL,
                              "there is no option %s: options begin with two dashes, see batuta run --help",
