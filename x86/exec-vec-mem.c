@@ -159,8 +159,9 @@ static uint64_t gather_offset(const struct x86_cpu *cpu, const struct x86_insn *
 }
 
 /*
- * From the lowest element up. One that was loaded has its mask cleared, so after
- * a fault the instruction goes on where it stopped (SDM 2C VPGATHERDD).
+ * From the lowest element up. One that is done has its mask cleared, so after a
+ * fault the instruction goes on where it stopped (SDM 2C VPGATHERDD). The mask of
+ * those to come stays as it is, as AMD has it; Intel spreads their sign bits first.
  */
 enum x86_result x86_exec_gather(struct x86_cpu *cpu, const struct x86_insn *insn)
 {
@@ -168,16 +169,13 @@ enum x86_result x86_exec_gather(struct x86_cpu *cpu, const struct x86_insn *insn
     union x86_vec *to = &cpu->s.vec[insn->op[0].reg];
     union x86_vec *mask = &cpu->s.vec[insn->op[2].reg];
 
-    /* The mask is a whole element from now on, also if there is a fault. */
-    for (unsigned i = 0; i < g.count; i++)
-        set_element(mask, i, g.size, is_set(mask, i, g.size) ? ~0ULL : 0);
     for (unsigned i = 0; i < g.count; i++) {
         uint64_t value;
-        if (!is_set(mask, i, g.size))
-            continue;
-        if (!load_element(cpu, insn->mem.seg, gather_offset(cpu, insn, &g, i), g.size, &value))
-            return X86_FAULT;
-        set_element(to, i, g.size, value);
+        if (is_set(mask, i, g.size)) {
+            if (!load_element(cpu, insn->mem.seg, gather_offset(cpu, insn, &g, i), g.size, &value))
+                return X86_FAULT;
+            set_element(to, i, g.size, value);
+        }
         set_element(mask, i, g.size, 0);
     }
     clear_above(to, g.count * g.size);

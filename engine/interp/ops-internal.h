@@ -100,7 +100,7 @@
 #define COND_11(cc) (!((cc) & ALU_CC_PF))
 #define COND_12(cc) (((cc) >> 15 ^ (cc)) & 1)
 #define COND_13(cc) (!(((cc) >> 15 ^ (cc)) & 1))
-#define COND_14(cc) (((cc) >> 15 ^ (cc) ^ 0) & 1 || (cc) & ALU_CC_ZF)
+#define COND_14(cc) ((((cc) >> 15 ^ (cc)) & 1) || (cc) & ALU_CC_ZF)
 #define COND_15(cc) (!(((cc) >> 15 ^ (cc)) & 1) && !((cc) & ALU_CC_ZF))
 
 #define FOR_CONDITIONS(X)                                                                                    \

@@ -63,9 +63,9 @@ static int address_of(struct choice *c, bool segment)
         op->base = slot_of(m->base);
     op->index = slot_of(m->index);
     op->scale = (uint8_t)(m->scale | (truncate ? 32 : 0));
+    if (segment && c->sel->mode != X86_MODE_64 && (m->seg == X86_FS || m->seg == X86_GS || m->seg == X86_CS))
+        return -1; /* these have limits, or no writing */
     if (segment && (m->seg == X86_FS || m->seg == X86_GS)) {
-        if (c->sel->mode != X86_MODE_64)
-            return -1; /* these have limits */
         op->seg = (uint8_t)(INTERP_SLOT(s.seg[0].base) + m->seg * (sizeof(struct x86_segment) / 8));
         return 2;
     }

@@ -389,6 +389,8 @@ bool generate(struct generator *g, uint16_t row, struct diff_case *test, uint8_t
     if (x86_insn_random(r, row, &options, test->bytes, &test->insn) < 0)
         return false;
     test->branch = test->row->properties & X86_ROW_BRANCH;
+    if (test->insn.id == X86_NOP && test->insn.map == 1 && test->insn.opcode == 0x0d)
+        return false; /* 0F 0D with a register: #UD on AMD, nothing on Intel */
     if (test->branch && test->insn.prefixes & X86_PFX_OPSIZE)
         return false; /* Intel and AMD do not agree on what 66 means to near branches in 64-bit mode */
     reshape_memory(r, test);

@@ -254,7 +254,7 @@ static enum x86_result execute(struct x86_cpu *cpu, const struct x86_insn *insn)
     return X86_AGAIN;
 }
 
-void model_run(struct model *model, const struct diff_case *test, const struct mutation *mutation,
+bool model_run(struct model *model, const struct diff_case *test, const struct mutation *mutation,
                struct diff_state *out)
 {
     struct x86_cpu *cpu = &model->cpu;
@@ -266,10 +266,9 @@ void model_run(struct model *model, const struct diff_case *test, const struct m
     out->vector = result == X86_FAULT ? cpu->fault.vector : -1;
     out->error = result == X86_FAULT && cpu->fault.has_error ? cpu->fault.error : 0;
     out->cr2 = cpu->fault_cr2;
-    if (mutation) {
-        mutation_apply(cpu, &test->insn, mutation, result == X86_FAULT);
-        if (mutation->kind == MUTATE_FAULT)
-            out->vector ^= 1;
-    }
+    bool mutated = mutation && mutation_apply(cpu, &test->insn, mutation, result == X86_FAULT);
+    if (mutated && mutation->kind == MUTATE_FAULT)
+        out->vector ^= 1;
     store_state(cpu, out);
+    return mutated;
 }
