@@ -117,10 +117,10 @@ static void lost(void *opaque, const char *why)
 
 static void run(struct loop *loop)
 {
-    alarm(10); /* a hang is a failure */
+    loop_resume(loop); /* a device may have asked for the end before it began */
+    alarm(10);         /* a hang is a failure */
     loop_run(loop);
     alarm(0);
-    loop_resume(loop);
 }
 
 static int dial(const char *path)

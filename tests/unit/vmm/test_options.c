@@ -100,7 +100,7 @@ static const struct {
     {"--kernel k --rng maybe", "say on or off"},
     {"--kernel k --snapshot=perhaps", "say on or off"},
     {"--kernel k --trace nothing", "lists them"},
-    {"--kernel k --trace mimo", "did you mean 'mmio'?"},
+    {"--kernel k --trace mmmio", "did you mean 'mmio'?"},
     {"--kernel k --name ~", "without spaces"},
     {"--kernel k --name a/b", "without spaces and slashes"},
     {"--kernel k --save f", "belong together"},
