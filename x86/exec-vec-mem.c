@@ -94,7 +94,7 @@ enum x86_result x86_exec_vmaskmov(struct x86_cpu *cpu, const struct x86_insn *in
     return store_masked(cpu, insn, x86_offset(cpu, insn), cpu->s.vec[data->reg].b, mask, data->size, size);
 }
 
-/* MASKMOVQ, MASKMOVDQU: bytes to [rDI]. */
+/* MASKMOVQ, MASKMOVDQU: bytes to [rDI]. The x87 becomes MMX even if the store faults, as on AMD's processors. */
 enum x86_result x86_exec_maskmov(struct x86_cpu *cpu, const struct x86_insn *insn)
 {
     bool mmx = insn->id == X86_MASKMOVQ;
@@ -103,17 +103,13 @@ enum x86_result x86_exec_maskmov(struct x86_cpu *cpu, const struct x86_insn *ins
 
     if (mmx && vec_x87_pending(cpu))
         return x86_raise(cpu, X86_MF);
-    struct x86_x87 old = cpu->s.x87;
     if (mmx)
         vec_mmx_enter(cpu);
     const uint8_t *data = mmx ? cpu->s.x87.st[insn->op[0].reg] : cpu->s.vec[insn->op[0].reg].b;
     const uint8_t *select = mmx ? cpu->s.x87.st[insn->op[1].reg] : cpu->s.vec[insn->op[1].reg].b;
     for (unsigned i = 0; i < bytes; i++)
         mask |= (uint32_t)(select[i] >> 7) << i;
-    enum x86_result result = store_masked(cpu, insn, x86_offset(cpu, insn), data, mask, bytes, 1);
-    if (result == X86_FAULT)
-        cpu->s.x87 = old;
-    return result;
+    return store_masked(cpu, insn, x86_offset(cpu, insn), data, mask, bytes, 1);
 }
 
 struct gather {
@@ -159,8 +155,9 @@ static uint64_t gather_offset(const struct x86_cpu *cpu, const struct x86_insn *
 }
 
 /*
- * From the lowest element up. One that was loaded has its mask cleared, so after
- * a fault the instruction goes on where it stopped (SDM 2C VPGATHERDD).
+ * From the lowest element up. One that is done has its mask cleared, so after a
+ * fault the instruction goes on where it stopped (SDM 2C VPGATHERDD). The mask of
+ * those to come stays as it is, as AMD has it; Intel spreads their sign bits first.
  */
 enum x86_result x86_exec_gather(struct x86_cpu *cpu, const struct x86_insn *insn)
 {
@@ -168,16 +165,13 @@ enum x86_result x86_exec_gather(struct x86_cpu *cpu, const struct x86_insn *insn
     union x86_vec *to = &cpu->s.vec[insn->op[0].reg];
     union x86_vec *mask = &cpu->s.vec[insn->op[2].reg];
 
-    /* The mask is a whole element from now on, also if there is a fault. */
-    for (unsigned i = 0; i < g.count; i++)
-        set_element(mask, i, g.size, is_set(mask, i, g.size) ? ~0ULL : 0);
     for (unsigned i = 0; i < g.count; i++) {
         uint64_t value;
-        if (!is_set(mask, i, g.size))
-            continue;
-        if (!load_element(cpu, insn->mem.seg, gather_offset(cpu, insn, &g, i), g.size, &value))
-            return X86_FAULT;
-        set_element(to, i, g.size, value);
+        if (is_set(mask, i, g.size)) {
+            if (!load_element(cpu, insn->mem.seg, gather_offset(cpu, insn, &g, i), g.size, &value))
+                return X86_FAULT;
+            set_element(to, i, g.size, value);
+        }
         set_element(mask, i, g.size, 0);
     }
     clear_above(to, g.count * g.size);

@@ -17,12 +17,13 @@ bool vec_memory_begin(struct x86_cpu *cpu, const struct x86_insn *insn, const st
 
     m->size = op->size;
     m->write = op->access & X86_WRITE;
-    if (!x86_mem_linear(cpu, insn, m->size, m->write ? X86_MEM_WRITE : X86_MEM_READ, &m->lin))
-        return false;
-    if (thunk->flags & X86_THUNK_ALIGN && m->lin & (m->size - 1)) {
+    /* Alignment first: the end of a misaligned operand may not even be canonical. */
+    if (thunk->flags & X86_THUNK_ALIGN && x86_effective(cpu, insn) & (m->size - 1)) {
         x86_raise_error(cpu, X86_GP, 0);
         return false;
     }
+    if (!x86_mem_linear(cpu, insn, m->size, m->write ? X86_MEM_WRITE : X86_MEM_READ, &m->lin))
+        return false;
     if (m->write) {
         if (!x86_rmw(cpu, m->lin, m->size, &m->host))
             return false;
