@@ -228,9 +228,13 @@ void random_saved_state(uint64_t *r, uint8_t *image, bool xsave)
         image[X86_XSAVE_HEADER + 8] = (uint8_t)below(r, 8);
         image[X86_XSAVE_HEADER + 15] = 0x80;
         break;
-    case 1: /* some bit that should be 0 */
-        image[X86_XSAVE_HEADER + below(r, 64)] ^= (uint8_t)BIT(below(r, 8));
+    case 1: { /* some bit that should be 0; not that of a component that the host may have and the model has not */
+        unsigned at = below(r, 64), bit = below(r, 8);
+        if ((at & 7) < 2)
+            bit = 3 + (bit & 1);
+        image[X86_XSAVE_HEADER + at] ^= (uint8_t)BIT(bit);
         break;
+    }
     default:
         break;
     }
