@@ -74,10 +74,11 @@ static bool is_order_free(const struct diff_case *test, const struct diff_state 
     switch (test->insn.id) {
     case X86_CALL: /* a bad stack, a target that is not canonical */
         return is_pair(native, ours, X86_PF, X86_GP) || is_pair(native, ours, X86_SS_FAULT, X86_GP);
-    case X86_CMPS: /* two bad operands */
-    case X86_MOVS:
     case X86_RETF: /* the new CS, the rest of the frame */
     case X86_IRET:
+        return true;
+    case X86_CMPS: /* two bad operands */
+    case X86_MOVS:
         return is_pair(native, ours, X86_PF, X86_GP);
     default: /* misaligned and not canonical */
         return is_pair(native, ours, X86_SS_FAULT, X86_GP) && operand_linear(test) & 15;

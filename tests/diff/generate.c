@@ -274,7 +274,7 @@ static void steer_far(uint64_t *r, struct diff_case *test, uint8_t *a, uint8_t *
     uint64_t to = stack ? test->in.gpr[X86_RSP] : at;
 
     /* A far call's pushes on the way to 32-bit code are as wide as the vendor thinks. */
-    if (test->insn.id == X86_CALL_FAR && frame[1] == 0x23)
+    if (test->insn.id == X86_CALL_FAR && frame[1] >> 3 == 4)
         frame[1] = 0x33;
     frame[2] = (x86_random_next(r) & (X86_FL_ARITH | X86_FL_DF | X86_FL_NT | X86_FL_ID)) | X86_FL_IF | X86_FL_FIXED;
     frame[3] = random_value(r);
