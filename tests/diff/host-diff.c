@@ -314,6 +314,10 @@ int main(int argc, char **argv)
     setvbuf(stdout, NULL, _IOLBF, 0);
     if (parse_options(argc, argv, &t.options))
         return 2;
+#ifdef __SANITIZE_ADDRESS__
+    fprintf(stderr, "host-diff: the sanitizer's shadow memory is in the way of wild addresses\n");
+    return 77;
+#endif
     int error = native_init();
     if (error) {
         fprintf(stderr, "host-diff: cannot run instructions here: %s\n",
