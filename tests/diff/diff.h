@@ -48,7 +48,6 @@ struct diff_case {
     struct x86_insn insn;
     const struct x86_row *row;
     bool branch;
-    uint64_t at; /* where the memory operand was meant to be */
     struct diff_state in;
 };
 
@@ -97,6 +96,9 @@ void mutation_print(const struct mutation *mutation, FILE *to);
 bool is_state_image(unsigned id);
 /* The size of such an image, of a 64-bit operand otherwise. */
 unsigned image_size(const struct x86_insn *insn);
+/* Where insn->mem is, in its segment and in all. */
+uint64_t operand_offset(const struct diff_case *test);
+uint64_t operand_linear(const struct diff_case *test);
 /* Why a row is not run here; NULL: it is. */
 const char *row_skip_reason(const struct x86_row *row);
 /* Why a row may never execute without a fault here; NULL: it should. */

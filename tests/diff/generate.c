@@ -385,6 +385,28 @@ static void randomize(struct generator *g, struct diff_case *test)
     test->in = *s;
 }
 
+static bool is_canonical(uint64_t address)
+{
+    return address + BIT64(47) < BIT64(48);
+}
+
+/* What the host's processor would see otherwise than the model. */
+static bool is_operand_fair(const struct diff_case *test)
+{
+    /* AMD wants the offset in FS and GS canonical too, not only its sum with the base. */
+    if (test->insn.mem.seg >= X86_FS && !is_canonical(operand_offset(test)))
+        return false;
+    switch (test->insn.id) {
+    case X86_XSAVE:
+    case X86_XSAVEC:
+    case X86_XSAVEOPT:
+    case X86_XRSTOR:
+        return (uint32_t)test->in.gpr[X86_RAX] < 8; /* none of the host's other components; rAX may be the base */
+    default:
+        return true;
+    }
+}
+
 bool generate(struct generator *g, uint16_t row, struct diff_case *test, uint8_t *data_a, uint8_t *data_b)
 {
     uint64_t *r = &g->random;
@@ -408,6 +430,9 @@ bool generate(struct generator *g, uint16_t row, struct diff_case *test, uint8_t
     test->branch = test->row->properties & X86_ROW_BRANCH;
     if (test->insn.id == X86_NOP && test->insn.map == 1 && test->insn.opcode == 0x0d)
         return false; /* 0F 0D with a register: #UD on AMD, nothing on Intel */
+    if ((test->insn.id == X86_LSS || test->insn.id == X86_LFS || test->insn.id == X86_LGS) &&
+        test->insn.prefixes & X86_PFX_REX_W)
+        return false; /* a 64-bit offset on Intel, nothing on AMD */
     if (test->branch && test->insn.prefixes & X86_PFX_OPSIZE)
         return false; /* Intel and AMD do not agree on what 66 means to near branches in 64-bit mode */
     reshape_memory(r, test);
@@ -419,7 +444,6 @@ bool generate(struct generator *g, uint16_t row, struct diff_case *test, uint8_t
     /* SHA wants its operands aligned (SDM 2B, type 4); AMD's Zen 4 does not mind. */
     if (test->row->feature == X86_FEAT_SHA)
         at &= ~15ULL;
-    test->at = at;
     test->in.rip = test->branch ? DIFF_BRANCH_AT : DIFF_CODE + 64 + below(r, 16) * 64;
     test->in.gpr[X86_RSP] = pick_address(r, 64);
     if (one_in(r, 2))
@@ -439,5 +463,5 @@ bool generate(struct generator *g, uint16_t row, struct diff_case *test, uint8_t
         steer_memory(r, test, at);
     if (test->branch)
         steer_branch(r, test, data_a, data_b, at);
-    return !test->branch || is_target_safe(test);
+    return (!test->branch || is_target_safe(test)) && (!memory || is_operand_fair(test));
 }

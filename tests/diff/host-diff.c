@@ -62,7 +62,7 @@ static void settle_branch(struct diff_state *s)
 /* MXCSR_MASK has AMD's bit 17 (MM), which the model does not. */
 static void settle_mxcsr_mask(const struct diff_case *test, uint8_t *memory)
 {
-    uint64_t at = test->at + 28 - DIFF_RW;
+    uint64_t at = operand_linear(test) + 28 - DIFF_RW;
 
     if (is_state_image(test->insn.id) && image_size(&test->insn) >= 512 && at <= DIFF_RW_SIZE - 4 &&
         load_le32(memory + at) == (X86_MXCSR_ALLOWED | BIT(17)))

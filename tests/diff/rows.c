@@ -37,10 +37,34 @@ unsigned image_size(const struct x86_insn *insn)
     default:
         break;
     }
-    for (unsigned i = 0; i < insn->operand_count; i++)
+    for (unsigned i = 0; i < insn->operand_count; i++) /* MASKMOVQ's is implicit */
         if (insn->op[i].kind == X86_OP_MEM && insn->op[i].size)
             return insn->op[i].size;
     return 8;
+}
+
+uint64_t operand_offset(const struct diff_case *test)
+{
+    const struct x86_mem *mem = &test->insn.mem;
+    uint64_t offset = (uint64_t)mem->disp;
+
+    if (mem->base < X86_NO_REG)
+        offset += test->in.gpr[mem->base];
+    else if (mem->base == X86_RIP)
+        offset += test->in.rip + test->insn.length;
+    if (mem->index < X86_NO_REG)
+        offset += test->in.gpr[mem->index] << mem->scale;
+    return test->insn.addrsize == 4 ? (uint32_t)offset : offset;
+}
+
+uint64_t operand_linear(const struct diff_case *test)
+{
+    const struct x86_mem *mem = &test->insn.mem;
+
+    return operand_offset(test) +
+           (mem->seg == X86_FS   ? test->in.fs_base
+            : mem->seg == X86_GS ? test->in.gs_base
+                                 : 0);
 }
 
 struct reason {
