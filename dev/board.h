@@ -18,10 +18,10 @@
 #include "dev/serial/uart16550.h"
 
 struct board_config {
-    bool serial[UART_PORTS];              /* COM1 to COM4 are there */
+    bool serial[UART_PORTS];                /* COM1 to COM4 are there */
     struct chardev *serial_dev[UART_PORTS]; /* what they lead to; NULL: nothing */
-    struct chardev *debug_dev;            /* port 0xe9 writes to it; NULL: no such port */
-    uint16_t debug_exit_port;             /* isa-debug-exit; 0: none */
+    struct chardev *debug_dev;              /* port 0xe9 writes to it; NULL: no such port */
+    uint16_t debug_exit_port;               /* isa-debug-exit; 0: none */
     bool no_hpet, no_i8042, no_pvpanic;
 };
 
@@ -31,8 +31,8 @@ struct board {
     struct pci_bus *pci;
     struct lpc *lpc;
     struct pm *pm;
-    struct hpet *hpet;     /* NULL: none */
-    struct i8042 *i8042;   /* NULL: none */
+    struct hpet *hpet;   /* NULL: none */
+    struct i8042 *i8042; /* NULL: none */
     struct fw_cfg *fw_cfg;
 };
 

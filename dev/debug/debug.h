@@ -10,7 +10,7 @@
 #include "core/chardev.h"
 #include "core/vm.h"
 
-#define DEBUG_PORT 0xe9U
+#define DEBUG_PORT   0xe9U
 #define PVPANIC_PORT 0x505U
 
 int debug_console_create(struct vm *vm, struct chardev *chardev);

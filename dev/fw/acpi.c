@@ -10,23 +10,23 @@
 #include "dev/timer/pm.h"
 #include "dev/timer/rtc.h"
 
-#define RSDP_SIZE 36U
+#define RSDP_SIZE   36U
 #define HEADER_SIZE 36U
-#define FADT_SIZE 276U
-#define FACS_SIZE 64U
+#define FADT_SIZE   276U
+#define FACS_SIZE   64U
 
 /* FADT fields (ACPI 6.3 section 5.2.9) */
 #define FADT_BOOT_LEGACY BIT(0)
-#define FADT_BOOT_8042 BIT(1)
+#define FADT_BOOT_8042   BIT(1)
 #define FADT_BOOT_NO_VGA BIT(2)
-#define FADT_WBINVD BIT(0)
-#define FADT_PROC_C1 BIT(2)
-#define FADT_SLP_BUTTON BIT(5) /* there is none of the fixed kind */
-#define FADT_FIX_RTC BIT(6)    /* RTC wake is not in the fixed registers */
-#define FADT_RESET_REG BIT(10)
+#define FADT_WBINVD      BIT(0)
+#define FADT_PROC_C1     BIT(2)
+#define FADT_SLP_BUTTON  BIT(5) /* there is none of the fixed kind */
+#define FADT_FIX_RTC     BIT(6) /* RTC wake is not in the fixed registers */
+#define FADT_RESET_REG   BIT(10)
 
-#define GAS_MEMORY 0U
-#define GAS_IO 1U
+#define GAS_MEMORY       0U
+#define GAS_IO           1U
 
 struct builder {
     struct vm *vm;

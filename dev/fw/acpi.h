@@ -13,8 +13,8 @@ struct board;
 #define ACPI_TABLES_MAX 8
 
 struct acpi_tables {
-    size_t length;  /* of what was written to the buffer */
-    uint64_t rsdp;  /* guest-physical */
+    size_t length; /* of what was written to the buffer */
+    uint64_t rsdp; /* guest-physical */
     struct {
         size_t offset, length; /* in the buffer */
     } table[ACPI_TABLES_MAX];  /* all but the RSDP, for tests and firmware interfaces */

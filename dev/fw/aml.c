@@ -246,8 +246,8 @@ static void window(struct aml *res, uint8_t tag, uint8_t type, uint8_t flags, un
 }
 
 #define WINDOW_MEMORY 0
-#define WINDOW_IO 1
-#define WINDOW_BUS 2
+#define WINDOW_IO     1
+#define WINDOW_BUS    2
 
 void aml_word_bus(struct aml *res, uint16_t min, uint16_t max)
 {

@@ -89,7 +89,8 @@ static void create_field(struct aml *aml, unsigned offset, const char *name)
     aml_path(aml, name);
 }
 
-/* _OSC (PCI Firmware 3.2 section 4.5): the OS gets what PCIe control it asks for; there is no firmware to keep it. */
+/* _OSC (PCI Firmware 3.2 section 4.5): the OS gets what PCIe control it asks for; there is no firmware to
+ * keep it. */
 static void pci_osc(struct aml *aml)
 {
     static const uint8_t uuid[16] = {0x5b, 0x4d, 0xdb, 0x33, 0xf7, 0x1f, 0x1c, 0x40,

@@ -37,7 +37,7 @@ enum fw_cfg_key {
 };
 
 #define FW_CFG_FILES_MAX 32U
-#define FW_CFG_NAME_MAX 56U
+#define FW_CFG_NAME_MAX  56U
 
 struct fw_cfg;
 

@@ -11,11 +11,11 @@
 enum ioapic_register { IOREGSEL = 0x00, IOWIN = 0x10, EOIR = 0x40 };
 enum ioapic_index { IOAPICID = 0x00, IOAPICVER = 0x01, IOAPICARB = 0x02, IOREDTBL = 0x10 };
 
-#define VERSION 0x20U
-#define REDIR_VECTOR 0xffU
+#define VERSION          0x20U
+#define REDIR_VECTOR     0xffU
 #define REDIR_REMOTE_IRR BIT64(14)
-#define REDIR_LEVEL BIT64(15)
-#define REDIR_MASKED BIT64(16)
+#define REDIR_LEVEL      BIT64(15)
+#define REDIR_MASKED     BIT64(16)
 /* vector, delivery and destination mode, polarity, trigger, mask; destination */
 #define REDIR_WRITABLE (0xff000000000000ffULL | 7U << 8 | BIT64(11) | BIT64(13) | REDIR_LEVEL | REDIR_MASKED)
 
@@ -36,26 +36,30 @@ static const struct state_field ioapic_fields[] = {
     STATE_END,
 };
 
+static uint64_t message_address(uint64_t redir)
+{
+    return 0xfee00000 | (redir >> 56) << 12 | (redir >> 11 & 1) << 2;
+}
+
+static uint32_t message_data(uint64_t redir)
+{
+    return (uint32_t)(redir & 0x7ff) | (uint32_t)(redir & REDIR_LEVEL) | BIT(14);
+}
+
 static bool ioapic_message(void *opaque, unsigned pin, uint64_t *address, uint32_t *data)
 {
     const struct ioapic *ioapic = opaque;
-    uint64_t redir;
 
-    if (pin >= IOAPIC_PINS)
+    if (pin >= IOAPIC_PINS || ioapic->redir[pin] & REDIR_MASKED)
         return false;
-    redir = ioapic->redir[pin];
-    *address = 0xfee00000 | (redir >> 56) << 12 | (redir >> 11 & 1) << 2;
-    *data = (uint32_t)(redir & 0x7ff) | (uint32_t)(redir & REDIR_LEVEL) | BIT(14);
-    return !(redir & REDIR_MASKED);
+    *address = message_address(ioapic->redir[pin]);
+    *data = message_data(ioapic->redir[pin]);
+    return true;
 }
 
 static void send(struct ioapic *ioapic, unsigned pin)
 {
-    uint64_t address;
-    uint32_t data;
-
-    ioapic_message(ioapic, pin, &address, &data);
-    msi_send(ioapic->dev.vm, address, data);
+    msi_send(ioapic->dev.vm, message_address(ioapic->redir[pin]), message_data(ioapic->redir[pin]));
 }
 
 static void service_level(struct ioapic *ioapic, unsigned pin)

@@ -10,7 +10,7 @@
 
 #define IOAPIC_BASE 0xfec00000ULL
 #define IOAPIC_PINS IRQ_GSI_COUNT
-#define IOAPIC_ID 0U
+#define IOAPIC_ID   0U
 
 /* Creates it, maps it, and fills vm->irqs.ioapic, .ioapic_eoi and .ioapic_message. 0 or a negative errno. */
 int ioapic_create(struct vm *vm);

@@ -3,8 +3,8 @@
 #include "dev/irq/lapic-internal.h"
 
 #define ICR_LOGICAL BIT(11)
-#define ICR_ASSERT BIT(14)
-#define ICR_LEVEL BIT(15)
+#define ICR_ASSERT  BIT(14)
+#define ICR_LEVEL   BIT(15)
 
 static int highest(const uint32_t bits[8])
 {

@@ -33,17 +33,17 @@ enum lapic_register {
 
 enum lapic_lvt { LVT_TIMER, LVT_THERMAL, LVT_PERF, LVT_LINT0, LVT_LINT1, LVT_ERROR, LVT_COUNT };
 
-#define LVT_MASKED BIT(16)
-#define LVT_TIMER_MODE (3U << 17)
-#define LVT_TIMER_ONE_SHOT 0U
-#define LVT_TIMER_PERIODIC BIT(17)
-#define LVT_TIMER_DEADLINE BIT(18)
+#define LVT_MASKED          BIT(16)
+#define LVT_TIMER_MODE      (3U << 17)
+#define LVT_TIMER_ONE_SHOT  0U
+#define LVT_TIMER_PERIODIC  BIT(17)
+#define LVT_TIMER_DEADLINE  BIT(18)
 
-#define SVR_ENABLED BIT(8)
+#define SVR_ENABLED         BIT(8)
 
-#define ESR_SEND_ILLEGAL BIT(5)
+#define ESR_SEND_ILLEGAL    BIT(5)
 #define ESR_RECEIVE_ILLEGAL BIT(6)
-#define ESR_REGISTER BIT(7)
+#define ESR_REGISTER        BIT(7)
 
 /* Delivery modes (ICR, LVT, MSI) */
 enum lapic_delivery {
@@ -58,8 +58,8 @@ enum lapic_delivery {
 };
 
 /* IA32_APIC_BASE (SDM 11.4.4, 11.12.1) */
-#define APIC_BASE_BSP BIT64(8)
-#define APIC_BASE_X2APIC BIT64(10)
+#define APIC_BASE_BSP     BIT64(8)
+#define APIC_BASE_X2APIC  BIT64(10)
 #define APIC_BASE_ENABLED BIT64(11)
 
 struct lapics;
@@ -91,7 +91,7 @@ struct lapics {
     struct device dev;
     struct io_region region;
     unsigned count;
-    bool extint; /* the 8259's INTR */
+    bool extint;          /* the 8259's INTR */
     uint32_t lowest_next; /* where the search for a lowest-priority target starts */
     struct lapic cpu[VM_MAX_VCPUS];
 };

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* The APIC timer: one-shot, periodic, TSC-deadline (SDM 3A 11.5.4). One tick of its input is one nanosecond. */
+/* The APIC timer: one-shot, periodic, TSC-deadline (SDM 3A 11.5.4). One tick of its input is one nanosecond.
+ */
 #include "dev/irq/lapic-internal.h"
 #include "dev/regions.h"
 
@@ -47,7 +48,8 @@ void lapic_timer_arm(struct lapic *apic)
         timer_arm(&apic->timer, deadline_after(apic->timer_start, period(apic)));
 }
 
-/* A period that is too short for the host, or ticks that were slept through, are one interrupt: IRR holds no more. */
+/* A period that is too short for the host, or ticks that were slept through, are one interrupt: IRR holds no
+ * more. */
 static void next_period(struct lapic *apic)
 {
     uint64_t now = clock_now(apic->vcpu->vm);

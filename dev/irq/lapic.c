@@ -6,10 +6,10 @@
 #include "dev/irq/lapic-internal.h"
 #include "dev/regions.h"
 
-#define VERSION (0x14U | (LVT_COUNT - 1) << 16)
-#define APIC_BASE_KNOWN (APIC_BASE_BSP | APIC_BASE_X2APIC | APIC_BASE_ENABLED)
-#define SVR_WRITABLE 0x3ffU /* vector, enable, focus */
-#define ICR_WRITABLE 0xccfffU
+#define VERSION             (0x14U | (LVT_COUNT - 1) << 16)
+#define APIC_BASE_KNOWN     (APIC_BASE_BSP | APIC_BASE_X2APIC | APIC_BASE_ENABLED)
+#define SVR_WRITABLE        0x3ffU /* vector, enable, focus */
+#define ICR_WRITABLE        0xccfffU
 #define X2APIC_ICR_WRITABLE (0xffffffff00000000ULL | ICR_WRITABLE)
 
 static const uint32_t lvt_writable[LVT_COUNT] = {

@@ -22,9 +22,9 @@ struct pic_chip {
     uint8_t edges; /* latched requests */
     uint8_t elcr;  /* 1: by level */
     uint8_t isr, imr;
-    uint8_t base; /* vector of input 0 */
+    uint8_t base;   /* vector of input 0 */
     uint8_t lowest; /* the input of lowest priority */
-    uint8_t step; /* enum init_step */
+    uint8_t step;   /* enum init_step */
     bool icw4_wanted;
     bool auto_eoi, rotate_on_aeoi;
     bool fully_nested; /* special fully nested mode */
@@ -299,6 +299,7 @@ static void pic_reset(struct device *dev)
 
         icw1(chip, 0);
         chip->lines = 0;
+        chip->imr = 0xff; /* undefined on the chip; nobody wants vectors before ICW2 */
         chip->elcr = 0;
         chip->base = 0;
         chip->step = INIT_DONE;

@@ -11,19 +11,23 @@
 #include "base/bytes.h"
 #include "dev/regions.h"
 
-#define CONFIG_ADDRESS 0xcf8U
-#define CONFIG_DATA 0xcfcU
-#define ADDRESS_ENABLE BIT(31)
+#define CONFIG_ADDRESS  0xcf8U
+#define CONFIG_DATA     0xcfcU
+#define ADDRESS_ENABLE  BIT(31)
 
-#define PCIEXBAR 0x60U
+#define PCIEXBAR        0x60U
 #define PCIEXBAR_ENABLE 1U
 #define PCIEXBAR_LENGTH 6U /* 0: 256 buses, 2: 128, 4: 64 */
-#define PAM0 0x90U
-#define SMRAM 0x9dU
+#define PAM0            0x90U
+#define SMRAM           0x9dU
 
 static const struct pci_id host_id = {
-    .vendor = 0x8086, .device = 0x29c0, .class_code = 0x060000, .revision = 2,
-    .sub_vendor = 0x1af4, .sub_device = 0x1100,
+    .vendor = 0x8086,
+    .device = 0x29c0,
+    .class_code = 0x060000,
+    .revision = 2,
+    .sub_vendor = 0x1af4,
+    .sub_device = 0x1100,
 };
 
 struct pci_host {

@@ -8,22 +8,26 @@
 #include "base/bytes.h"
 #include "dev/timer/pm.h"
 
-#define PMBASE 0x40U
-#define ACPI_CNTL 0x44U
-#define ACPI_EN BIT(7)
-#define GPIOBASE 0x48U
-#define PIRQA_ROUT 0x60U /* A to D; E to H from 0x68 on */
-#define PIRQE_ROUT 0x68U
+#define PMBASE        0x40U
+#define ACPI_CNTL     0x44U
+#define ACPI_EN       BIT(7)
+#define GPIOBASE      0x48U
+#define PIRQA_ROUT    0x60U /* A to D; E to H from 0x68 on */
+#define PIRQE_ROUT    0x68U
 #define ROUT_DISABLED BIT(7)
-#define LPC_DECODE 0x80U
-#define GEN_PMCON 0xa0U
-#define RCBA 0xf0U
+#define LPC_DECODE    0x80U
+#define GEN_PMCON     0xa0U
+#define RCBA          0xf0U
 
-#define ISA_ROUTABLE 0xdef8U /* 3 to 7, 9 to 12, 14, 15 */
+#define ISA_ROUTABLE  0xdef8U /* 3 to 7, 9 to 12, 14, 15 */
 
 static const struct pci_id lpc_id = {
-    .vendor = 0x8086, .device = 0x2918, .class_code = 0x060100, .revision = 2,
-    .sub_vendor = 0x1af4, .sub_device = 0x1100,
+    .vendor = 0x8086,
+    .device = 0x2918,
+    .class_code = 0x060100,
+    .revision = 2,
+    .sub_vendor = 0x1af4,
+    .sub_device = 0x1100,
 };
 
 struct lpc {
@@ -98,6 +102,7 @@ static void lpc_reset(struct device *dev)
     pci_function_reset(&lpc->pci);
     for (unsigned i = 0; i < PCI_PIRQ_COUNT; i++) {
         irq_set(&lpc->isa[i], false);
+        lpc->isa[i].gsi = pci_pic_irq(i);
         irq_set(&lpc->gsi[i], false);
     }
     registers_changed(lpc);

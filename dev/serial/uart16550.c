@@ -14,40 +14,40 @@
 
 enum uart_register { RBR = 0, IER = 1, IIR = 2, LCR = 3, MCR = 4, LSR = 5, MSR = 6, SCR = 7 };
 
-#define IER_RECEIVED BIT(0)
-#define IER_THRE BIT(1)
-#define IER_LINE BIT(2)
-#define IER_MODEM BIT(3)
+#define IER_RECEIVED          BIT(0)
+#define IER_THRE              BIT(1)
+#define IER_LINE              BIT(2)
+#define IER_MODEM             BIT(3)
 
-#define IIR_NONE 0x01U
-#define IIR_MODEM 0x00U
-#define IIR_THRE 0x02U
-#define IIR_RECEIVED 0x04U
-#define IIR_LINE 0x06U
-#define IIR_TIMEOUT 0x0cU
-#define IIR_FIFOS 0xc0U
+#define IIR_NONE              0x01U
+#define IIR_MODEM             0x00U
+#define IIR_THRE              0x02U
+#define IIR_RECEIVED          0x04U
+#define IIR_LINE              0x06U
+#define IIR_TIMEOUT           0x0cU
+#define IIR_FIFOS             0xc0U
 
-#define FCR_ENABLE BIT(0)
-#define FCR_CLEAR_RECEIVER BIT(1)
+#define FCR_ENABLE            BIT(0)
+#define FCR_CLEAR_RECEIVER    BIT(1)
 #define FCR_CLEAR_TRANSMITTER BIT(2)
 
-#define LCR_DLAB BIT(7)
+#define LCR_DLAB              BIT(7)
 
-#define MCR_DTR BIT(0)
-#define MCR_RTS BIT(1)
-#define MCR_OUT1 BIT(2)
-#define MCR_OUT2 BIT(3) /* gates the interrupt on a PC */
-#define MCR_LOOP BIT(4)
+#define MCR_DTR               BIT(0)
+#define MCR_RTS               BIT(1)
+#define MCR_OUT1              BIT(2)
+#define MCR_OUT2              BIT(3) /* gates the interrupt on a PC */
+#define MCR_LOOP              BIT(4)
 
-#define LSR_DATA BIT(0)
-#define LSR_OVERRUN BIT(1)
-#define LSR_THRE BIT(5)
-#define LSR_IDLE BIT(6)
+#define LSR_DATA              BIT(0)
+#define LSR_OVERRUN           BIT(1)
+#define LSR_THRE              BIT(5)
+#define LSR_IDLE              BIT(6)
 
-#define MSR_CTS BIT(4)
-#define MSR_DSR BIT(5)
-#define MSR_RI BIT(6)
-#define MSR_DCD BIT(7)
+#define MSR_CTS               BIT(4)
+#define MSR_DSR               BIT(5)
+#define MSR_RI                BIT(6)
+#define MSR_DCD               BIT(7)
 
 const struct uart_location uart_location[UART_PORTS] = {
     {0x3f8, 4},

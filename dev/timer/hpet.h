@@ -9,15 +9,19 @@
 
 #include "core/vm.h"
 
-#define HPET_BASE 0xfed00000ULL
-#define HPET_SIZE 0x400U
+#define HPET_BASE   0xfed00000ULL
+#define HPET_SIZE   0x400U
 #define HPET_TIMERS 3U
-/* Low half of the capabilities register, as the ACPI table repeats it: Intel, 64 bits, legacy, three timers. */
-#define HPET_ID (0x80860000U | BIT(15) | BIT(13) | (HPET_TIMERS - 1) << 8 | 1)
+/* Low half of the capabilities register, as the ACPI table repeats it: Intel, 64 bits, legacy, three timers.
+ */
+#define HPET_ID        (0x80860000U | BIT(15) | BIT(13) | (HPET_TIMERS - 1) << 8 | 1)
 #define HPET_MIN_TICKS 1000U
 
 struct hpet;
+struct pit;
+struct rtc;
 
-int hpet_create(struct vm *vm, struct hpet **out);
+/* pit and rtc: what it replaces in legacy mode. */
+int hpet_create(struct vm *vm, struct pit *pit, struct rtc *rtc, struct hpet **out);
 
 #endif

@@ -12,16 +12,16 @@
 
 #include "dev/regions.h"
 
-#define NS_PER_S 1000000000U
-#define REFRESH_NS 15085U /* half the period of the refresh toggle */
+#define NS_PER_S       1000000000U
+#define REFRESH_NS     15085U /* half the period of the refresh toggle */
 
-#define ACCESS_LATCH 0U
-#define ACCESS_WORD 3U
+#define ACCESS_LATCH   0U
+#define ACCESS_WORD    3U
 
-#define PORT61_GATE2 BIT(0)
+#define PORT61_GATE2   BIT(0)
 #define PORT61_SPEAKER BIT(1)
 #define PORT61_REFRESH BIT(4)
-#define PORT61_OUT2 BIT(5)
+#define PORT61_OUT2    BIT(5)
 
 struct pit_counter {
     uint16_t reload; /* 0 is 65536 (BCD: 10000) */
@@ -49,6 +49,8 @@ struct pit {
     struct timer timer;
     struct pit_counter counter[3];
     uint8_t port61;
+    bool muted;
+    bool irq_out; /* counter 0's output as brought to the line unless muted */
 };
 
 static const struct state_field counter_fields[] = {
@@ -74,6 +76,8 @@ static const struct state_field counter_fields[] = {
 static const struct state_field pit_fields[] = {
     STATE_STRUCT(struct pit, counter, struct pit_counter, counter_fields),
     STATE_INT(struct pit, port61),
+    STATE_BOOL(struct pit, muted),
+    STATE_BOOL(struct pit, irq_out),
     STATE_BOOL(struct pit, irq.level),
     STATE_END,
 };
@@ -160,6 +164,12 @@ static uint16_t value(const struct pit *pit, const struct pit_counter *c)
 
 /* ---- counter 0's interrupt ---- */
 
+static void drive(struct pit *pit, bool level)
+{
+    pit->irq_out = level;
+    irq_set(&pit->irq, level && !pit->muted);
+}
+
 static void arm(struct pit *pit)
 {
     const struct pit_counter *c = &pit->counter[0];
@@ -181,8 +191,8 @@ static void fired(void *opaque)
 {
     struct pit *pit = opaque;
 
-    irq_set(&pit->irq, false);
-    irq_set(&pit->irq, true);
+    drive(pit, false);
+    drive(pit, true);
     arm(pit);
 }
 
@@ -190,7 +200,7 @@ static void counter_changed(struct pit *pit, unsigned n)
 {
     if (n)
         return;
-    irq_set(&pit->irq, pit->counter[0].mode == 0 ? output(pit, &pit->counter[0]) : true);
+    drive(pit, pit->counter[0].mode == 0 ? output(pit, &pit->counter[0]) : true);
     arm(pit);
 }
 
@@ -358,7 +368,8 @@ static void pit_reset(struct device *dev)
     for (unsigned i = 0; i < 3; i++)
         pit->counter[i] = (struct pit_counter){.mode = 3, .access = ACCESS_WORD, .gate = i != 2};
     pit->port61 = 0;
-    irq_set(&pit->irq, false);
+    pit->muted = false;
+    drive(pit, false);
 }
 
 static int pit_post_load(void *object, unsigned version)
@@ -403,7 +414,13 @@ static const struct device_ops pit_device = {
     .destroy = pit_destroy,
 };
 
-int pit_create(struct vm *vm)
+void pit_mute(struct pit *pit, bool mute)
+{
+    pit->muted = mute;
+    drive(pit, pit->irq_out);
+}
+
+int pit_create(struct vm *vm, struct pit **out)
 {
     struct pit *pit = vm_alloc(vm, sizeof(*pit));
     int r;
@@ -423,5 +440,6 @@ int pit_create(struct vm *vm)
     if (r)
         return r;
     pit_reset(&pit->dev);
+    *out = pit;
     return 0;
 }

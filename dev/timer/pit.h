@@ -11,6 +11,10 @@
 
 #define PIT_HZ 1193182U
 
-int pit_create(struct vm *vm);
+struct pit;
+
+int pit_create(struct vm *vm, struct pit **out);
+/* Takes counter 0 off its interrupt line, and back: the HPET replaces it. */
+void pit_mute(struct pit *pit, bool mute);
 
 #endif

@@ -3,20 +3,20 @@
 
 #include "dev/regions.h"
 
-#define TMR_STS BIT(0)
-#define PWRBTN_STS BIT(8)
-#define PM1_STS_BITS (TMR_STS | BIT(4) | BIT(5) | PWRBTN_STS | BIT(10) | BIT(11) | BIT(15))
-#define PM1_EN_BITS (TMR_STS | BIT(5) | PWRBTN_STS | BIT(10))
+#define TMR_STS       BIT(0)
+#define PWRBTN_STS    BIT(8)
+#define PM1_STS_BITS  (TMR_STS | BIT(4) | BIT(5) | PWRBTN_STS | BIT(10) | BIT(11) | BIT(15))
+#define PM1_EN_BITS   (TMR_STS | BIT(5) | PWRBTN_STS | BIT(10))
 
-#define SCI_EN BIT(0)
+#define SCI_EN        BIT(0)
 #define SLP_TYP_SHIFT 10
-#define SLP_EN BIT(13)
-#define PM1_CNT_BITS (BIT(1) | 7U << SLP_TYP_SHIFT)
+#define SLP_EN        BIT(13)
+#define PM1_CNT_BITS  (BIT(1) | 7U << SLP_TYP_SHIFT)
 
-#define NS_PER_S 1000000000U
-#define HALF_WRAP BIT(23) /* ticks between two changes of the 24-bit timer's top bit */
+#define NS_PER_S      1000000000U
+#define HALF_WRAP     BIT(23) /* ticks between two changes of the 24-bit timer's top bit */
 
-#define RESET_CPU BIT(2)
+#define RESET_CPU     BIT(2)
 
 struct pm {
     struct device dev;
@@ -32,18 +32,10 @@ struct pm {
 };
 
 static const struct state_field pm_fields[] = {
-    STATE_INT(struct pm, base),
-    STATE_INT(struct pm, sts),
-    STATE_INT(struct pm, en),
-    STATE_INT(struct pm, cnt),
-    STATE_INT(struct pm, toggle),
-    STATE_INT(struct pm, gpe_sts),
-    STATE_INT(struct pm, gpe_en),
-    STATE_INT(struct pm, smi_en),
-    STATE_INT(struct pm, reset_control),
-    STATE_INT(struct pm, port92),
-    STATE_BOOL(struct pm, sci.level),
-    STATE_END,
+    STATE_INT(struct pm, base),   STATE_INT(struct pm, sts),        STATE_INT(struct pm, en),
+    STATE_INT(struct pm, cnt),    STATE_INT(struct pm, toggle),     STATE_INT(struct pm, gpe_sts),
+    STATE_INT(struct pm, gpe_en), STATE_INT(struct pm, smi_en),     STATE_INT(struct pm, reset_control),
+    STATE_INT(struct pm, port92), STATE_BOOL(struct pm, sci.level), STATE_END,
 };
 
 static uint64_t pm_ticks(const struct pm *pm)
@@ -123,7 +115,7 @@ static void word_write(struct pm *pm, unsigned offset, uint16_t value, uint16_t 
 
     switch (offset) {
     case PM1_STS:
-        pm->sts &= (uint16_t)~(value & mask & PM1_STS_BITS);
+        pm->sts &= (uint16_t) ~(value & mask & PM1_STS_BITS);
         if (value & mask & TMR_STS)
             toggle_next(pm);
         break;
@@ -308,8 +300,12 @@ int pm_create(struct vm *vm, struct pm **out)
         return r;
     }
     /* It lies inside of the PCI configuration address port, which only takes whole words. */
-    pm->reset_region = (struct io_region){.name = "reset", .base = PM_RESET_PORT, .size = 1,
-                                          .ops = &reset_ops, .opaque = pm, .priority = REGION_CHIPSET + 1};
+    pm->reset_region = (struct io_region){.name = "reset",
+                                          .base = PM_RESET_PORT,
+                                          .size = 1,
+                                          .ops = &reset_ops,
+                                          .opaque = pm,
+                                          .priority = REGION_CHIPSET + 1};
     r = bus_map(&vm->pio, &pm->reset_region);
     if (!r)
         r = region_map(&vm->pio, &pm->port92_region, "port92", 0x92, 1, &port92_ops, pm);

@@ -10,20 +10,20 @@
 
 #include "core/vm.h"
 
-#define PM_BASE 0x600U /* as pm_create() maps it; firmware may move it by the LPC bridge */
-#define PM_SIZE 0x80U
-#define PM_SCI_GSI 9U
+#define PM_BASE     0x600U /* as pm_create() maps it; firmware may move it by the LPC bridge */
+#define PM_SIZE     0x80U
+#define PM_SCI_GSI  9U
 #define PM_TIMER_HZ 3579545U
-#define PM_S5_TYPE 7U /* SLP_TYP of S5 */
+#define PM_S5_TYPE  7U /* SLP_TYP of S5 */
 
 /* Offsets from PM_BASE */
-#define PM1_STS 0x00U
-#define PM1_EN 0x02U
-#define PM1_CNT 0x04U
-#define PM1_TMR 0x08U
-#define PM_GPE0 0x20U /* 8 bytes of status, 8 of enables */
+#define PM1_STS        0x00U
+#define PM1_EN         0x02U
+#define PM1_CNT        0x04U
+#define PM1_TMR        0x08U
+#define PM_GPE0        0x20U /* 8 bytes of status, 8 of enables */
 
-#define PM_RESET_PORT 0xcf9U
+#define PM_RESET_PORT  0xcf9U
 #define PM_RESET_VALUE 0x0eU
 
 struct pm;

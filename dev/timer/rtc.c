@@ -30,21 +30,21 @@ enum rtc_register {
     RTC_D = 13,
 };
 
-#define A_UIP BIT(7)
-#define A_RATE 15U
-#define B_SET BIT(7)
-#define B_PIE BIT(6)
-#define B_AIE BIT(5)
-#define B_UIE BIT(4)
-#define B_BINARY BIT(2)
-#define B_24H BIT(1)
-#define C_IRQF BIT(7)
+#define A_UIP     BIT(7)
+#define A_RATE    15U
+#define B_SET     BIT(7)
+#define B_PIE     BIT(6)
+#define B_AIE     BIT(5)
+#define B_UIE     BIT(4)
+#define B_BINARY  BIT(2)
+#define B_24H     BIT(1)
+#define C_IRQF    BIT(7)
 #define C_ENABLES (B_PIE | B_AIE | B_UIE) /* the same bits as the flags in C */
-#define D_VALID BIT(7)
+#define D_VALID   BIT(7)
 
-#define NS_PER_S 1000000000ULL
-#define UIP_NS 244000U
-#define DAY 86400
+#define NS_PER_S  1000000000ULL
+#define UIP_NS    244000U
+#define DAY       86400
 
 struct rtc {
     struct device dev;
@@ -54,18 +54,16 @@ struct rtc {
     uint8_t cmos[256]; /* time and alarm registers 0..9 as of the last refresh, A, B; C is flags */
     uint8_t index[2];  /* of the two banks */
     uint8_t flags;     /* C without IRQF */
-    int64_t offset;    /* seconds */
-    uint64_t seen;     /* VM clock when C was last looked through */
+    bool muted;
+    int64_t offset; /* seconds */
+    uint64_t seen;  /* VM clock when C was last looked through */
 };
 
 static const struct state_field rtc_fields[] = {
-    STATE_BYTES(struct rtc, cmos),
-    STATE_BYTES(struct rtc, index),
-    STATE_INT(struct rtc, flags),
-    STATE_INT(struct rtc, offset),
-    STATE_INT(struct rtc, seen),
-    STATE_BOOL(struct rtc, irq.level),
-    STATE_END,
+    STATE_BYTES(struct rtc, cmos),     STATE_BYTES(struct rtc, index),
+    STATE_INT(struct rtc, flags),      STATE_BOOL(struct rtc, muted),
+    STATE_INT(struct rtc, offset),     STATE_INT(struct rtc, seen),
+    STATE_BOOL(struct rtc, irq.level), STATE_END,
 };
 
 struct date {
@@ -224,7 +222,7 @@ static void look(struct rtc *rtc)
 
 static void update_irq(struct rtc *rtc)
 {
-    irq_set(&rtc->irq, rtc->flags & rtc->cmos[RTC_B] & C_ENABLES);
+    irq_set(&rtc->irq, rtc->flags & rtc->cmos[RTC_B] & C_ENABLES && !rtc->muted);
 }
 
 static void arm(struct rtc *rtc)
@@ -332,7 +330,8 @@ static void cmos_write(struct rtc *rtc, uint8_t index, uint8_t value)
     arm(rtc);
 }
 
-/* Even ports select, odd ones read and write; bit 7 of port 0x70 is the NMI mask, which nothing here asks for. */
+/* Even ports select, odd ones read and write; bit 7 of port 0x70 is the NMI mask, which nothing here asks
+ * for. */
 static uint64_t rtc_read(void *opaque, uint64_t offset, unsigned size)
 {
     struct rtc *rtc = opaque;
@@ -389,6 +388,7 @@ static void rtc_reset(struct device *dev)
     rtc->index[0] = 0;
     rtc->index[1] = 0x80;
     rtc->flags = 0;
+    rtc->muted = false;
     rtc->seen = clock_now(dev->vm);
     irq_set(&rtc->irq, false);
     arm(rtc);
@@ -432,7 +432,13 @@ static const struct device_ops rtc_device = {
     .destroy = rtc_destroy,
 };
 
-int rtc_create(struct vm *vm)
+void rtc_mute(struct rtc *rtc, bool mute)
+{
+    rtc->muted = mute;
+    update_irq(rtc);
+}
+
+int rtc_create(struct vm *vm, struct rtc **out)
 {
     struct rtc *rtc = vm_alloc(vm, sizeof(*rtc));
     int r;
@@ -452,5 +458,6 @@ int rtc_create(struct vm *vm)
         return r;
     fill_cmos(rtc);
     rtc_reset(&rtc->dev);
+    *out = rtc;
     return 0;
 }

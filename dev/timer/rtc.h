@@ -12,6 +12,10 @@
 
 #define RTC_CENTURY 0x32U /* the register's index, for the FADT */
 
-int rtc_create(struct vm *vm);
+struct rtc;
+
+int rtc_create(struct vm *vm, struct rtc **out);
+/* Takes it off its interrupt line, and back: the HPET replaces it. */
+void rtc_mute(struct rtc *rtc, bool mute);
 
 #endif
