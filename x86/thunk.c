@@ -14,11 +14,11 @@
 #include "x86/regs.h"
 
 /* No thunk is longer. */
-#define THUNK_MAX 256
+#define THUNK_MAX  256
 
 #define MXCSR_HOST 0x1f80U
 
-#define RM_MEMORY 0x10
+#define RM_MEMORY  0x10
 
 /* What an encoding consists of, once the operands' places are known. */
 struct form {
@@ -296,7 +296,8 @@ static void put_stores(struct emitter *e, const struct x86_insn *insn, bool vex)
     }
 }
 
-static void put_vector_thunk(struct emitter *e, const struct x86_insn *insn, const struct form *f, unsigned flags)
+static void put_vector_thunk(struct emitter *e, const struct x86_insn *insn, const struct form *f,
+                             unsigned flags)
 {
     uint8_t *patch = NULL;
 

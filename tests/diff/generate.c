@@ -70,7 +70,8 @@ static void poke(struct diff_case *test, uint8_t *a, uint8_t *b, uint64_t at, co
 }
 
 /* Something for the instruction to read. */
-static void fill_memory(uint64_t *r, struct diff_case *test, uint8_t *a, uint8_t *b, uint64_t at, unsigned size)
+static void fill_memory(uint64_t *r, struct diff_case *test, uint8_t *a, uint8_t *b, uint64_t at,
+                        unsigned size)
 {
     uint8_t data[X86_XSAVE_SIZE + 64];
     unsigned n = MAX(size, 16U);
@@ -142,8 +143,8 @@ static void put_prefix(struct diff_case *test, unsigned prefix)
 
     out[0] = (uint8_t)prefix;
     memcpy(out + 1, test->bytes, 15);
-    if (test->insn.length == X86_MAX_INSN_LEN || x86_decode(out, test->insn.length + 1U, X86_MODE_64, &again) ||
-        again.row != test->insn.row)
+    if (test->insn.length == X86_MAX_INSN_LEN ||
+        x86_decode(out, test->insn.length + 1U, X86_MODE_64, &again) || again.row != test->insn.row)
         return;
     memcpy(test->bytes, out, again.length);
     test->insn = again;
@@ -221,7 +222,8 @@ static void steer_memory(uint64_t *r, struct diff_case *test, uint64_t at)
             offset -= test->in.rip + test->insn.length;
         store_le32(test->bytes + disp_at, (uint32_t)offset);
         redecode(test);
-    } else if (!test->insn.has_modrm && mem->base == X86_NO_REG) { /* MOV moffs: the address ends the instruction */
+    } else if (!test->insn.has_modrm &&
+               mem->base == X86_NO_REG) { /* MOV moffs: the address ends the instruction */
         unsigned size = test->insn.addrsize;
         memcpy(test->bytes + test->insn.length - size, &offset, size);
         redecode(test);
@@ -276,7 +278,8 @@ static void steer_far(uint64_t *r, struct diff_case *test, uint8_t *a, uint8_t *
     /* A far call's pushes on the way to 32-bit code are as wide as the vendor thinks. */
     if (test->insn.id == X86_CALL_FAR && frame[1] >> 3 == 4)
         frame[1] = 0x33;
-    frame[2] = (x86_random_next(r) & (X86_FL_ARITH | X86_FL_DF | X86_FL_NT | X86_FL_ID)) | X86_FL_IF | X86_FL_FIXED;
+    frame[2] =
+        (x86_random_next(r) & (X86_FL_ARITH | X86_FL_DF | X86_FL_NT | X86_FL_ID)) | X86_FL_IF | X86_FL_FIXED;
     frame[3] = random_value(r);
     frame[4] = one_in(r, 4) ? below(r, 0x40) : 0x2b;
     if (one_in(r, 8))
@@ -340,8 +343,8 @@ static void steer_special(uint64_t *r, struct diff_case *test, uint8_t *a, uint8
     case X86_BTC:
     case X86_BTR:
     case X86_BTS:
-        if (insn->op[0].kind == X86_OP_MEM && insn->op[1].kind == X86_OP_REG && insn->op[1].reg != insn->mem.base &&
-            insn->op[1].reg != insn->mem.index && !one_in(r, 8))
+        if (insn->op[0].kind == X86_OP_MEM && insn->op[1].kind == X86_OP_REG &&
+            insn->op[1].reg != insn->mem.base && insn->op[1].reg != insn->mem.index && !one_in(r, 8))
             gpr[insn->op[1].reg] = (uint64_t)sign_extend(below(r, 0x8000) - 0x4000ULL, 8);
         break;
     case X86_DIV:
@@ -445,7 +448,8 @@ static bool is_operand_fair(const struct diff_case *test)
     case X86_XSAVEC:
     case X86_XSAVEOPT:
     case X86_XRSTOR:
-        return (uint32_t)test->in.gpr[X86_RAX] < 8; /* none of the host's other components; rAX may be the base */
+        return (uint32_t)test->in.gpr[X86_RAX] <
+               8; /* none of the host's other components; rAX may be the base */
     default:
         return true;
     }
@@ -456,7 +460,8 @@ static bool is_stack_fair(const struct diff_case *test)
 {
     if (test->insn.id != X86_POPF && test->insn.id != X86_IRET)
         return true;
-    return test->in.gpr[X86_RSP] - DIFF_RW <= DIFF_DATA_SIZE - 40 || test->in.gpr[X86_RSP] - DIFF_RW >= DIFF_DATA_SIZE;
+    return test->in.gpr[X86_RSP] - DIFF_RW <= DIFF_DATA_SIZE - 40 ||
+           test->in.gpr[X86_RSP] - DIFF_RW >= DIFF_DATA_SIZE;
 }
 
 bool generate(struct generator *g, uint16_t row, struct diff_case *test, uint8_t *data_a, uint8_t *data_b)
@@ -518,5 +523,6 @@ bool generate(struct generator *g, uint16_t row, struct diff_case *test, uint8_t
         steer_far(r, test, data_a, data_b, at);
     else if (test->branch)
         steer_branch(r, test, data_a, data_b, at);
-    return (!test->branch || is_target_safe(test)) && (!memory || is_operand_fair(test)) && is_stack_fair(test);
+    return (!test->branch || is_target_safe(test)) && (!memory || is_operand_fair(test)) &&
+           is_stack_fair(test);
 }

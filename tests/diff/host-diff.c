@@ -22,8 +22,8 @@
 #include <time.h>
 
 #define SHOWN_MISMATCHES 1U /* of a row */
-#define SHOWN_IN_ALL 20U
-#define MUTATION_TRIES 3000U
+#define SHOWN_IN_ALL     20U
+#define MUTATION_TRIES   3000U
 
 struct options {
     uint64_t seed, count;
@@ -265,16 +265,20 @@ static int run_mutations(struct test *t)
 
 static int usage(void)
 {
-    fprintf(stderr, "usage: host-diff [--seed N] [--count N] [--row NAME|NUMBER] [--quiet] [--strict] [--mutate]\n");
+    fprintf(stderr,
+            "usage: host-diff [--seed N] [--count N] [--row NAME|NUMBER] [--quiet] [--strict] [--mutate]\n");
     return 2;
 }
 
 static int parse_options(int argc, char **argv, struct options *options)
 {
     static const struct option known[] = {
-        {"seed", required_argument, NULL, 's'}, {"count", required_argument, NULL, 'c'},
-        {"row", required_argument, NULL, 'r'},  {"quiet", no_argument, NULL, 'q'},
-        {"strict", no_argument, NULL, 'S'},     {"mutate", no_argument, NULL, 'm'},
+        {"seed", required_argument, NULL, 's'},
+        {"count", required_argument, NULL, 'c'},
+        {"row", required_argument, NULL, 'r'},
+        {"quiet", no_argument, NULL, 'q'},
+        {"strict", no_argument, NULL, 'S'},
+        {"mutate", no_argument, NULL, 'm'},
         {0},
     };
     int c;

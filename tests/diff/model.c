@@ -18,7 +18,16 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-enum { PAGE_PML4, PAGE_PDPT, PAGE_PD, PAGE_PT, PAGE_GDT, PAGE_DATA, PAGE_CODE = PAGE_DATA + 3, PAGE_COUNT = PAGE_CODE + 3 };
+enum {
+    PAGE_PML4,
+    PAGE_PDPT,
+    PAGE_PD,
+    PAGE_PT,
+    PAGE_GDT,
+    PAGE_DATA,
+    PAGE_CODE = PAGE_DATA + 3,
+    PAGE_COUNT = PAGE_CODE + 3
+};
 
 #define MAX_SLICES 100000U /* of a REP instruction */
 
@@ -38,7 +47,8 @@ static struct x86_page env_page(struct x86_cpu *cpu, uint64_t gpa)
     if (page < PAGE_CODE)
         return (struct x86_page){.host = model->memory[page], .write_fast = true};
     if (page < PAGE_COUNT)
-        return (struct x86_page){.host = (uint8_t *)(uintptr_t)native_code() + (page - PAGE_CODE) * 4096, .rom = true};
+        return (struct x86_page){.host = (uint8_t *)(uintptr_t)native_code() + (page - PAGE_CODE) * 4096,
+                                 .rom = true};
     return (struct x86_page){.host = NULL};
 }
 
@@ -106,7 +116,8 @@ static const struct x86_env environment = {
 
 static void map_page(struct model *model, uint64_t lin, unsigned page, uint64_t rights)
 {
-    store_le64(model->memory[PAGE_PT] + (lin >> 12 & 511) * 8, (uint64_t)page << 12 | X86_PTE_P | X86_PTE_A | X86_PTE_D | rights);
+    store_le64(model->memory[PAGE_PT] + (lin >> 12 & 511) * 8,
+               (uint64_t)page << 12 | X86_PTE_P | X86_PTE_A | X86_PTE_D | rights);
 }
 
 static void make_tables(struct model *model)
@@ -198,7 +209,8 @@ struct model *model_create(void)
     cpu->s.seg[X86_LDTR] = (struct x86_segment){.attr = X86_SEG_UNUSABLE};
     /* Without an I/O bitmap: it would begin at the limit. */
     store_le16(model->memory[PAGE_GDT] + 0x800 + 0x66, 0x68);
-    cpu->s.seg[X86_TR] = (struct x86_segment){.base = DIFF_SYSTEM + 0x800, .limit = 0x67, .attr = 0x8b, .selector = 0x40};
+    cpu->s.seg[X86_TR] =
+        (struct x86_segment){.base = DIFF_SYSTEM + 0x800, .limit = 0x67, .attr = 0x8b, .selector = 0x40};
     return model;
 }
 

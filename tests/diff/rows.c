@@ -61,10 +61,9 @@ uint64_t operand_linear(const struct diff_case *test)
 {
     const struct x86_mem *mem = &test->insn.mem;
 
-    return operand_offset(test) +
-           (mem->seg == X86_FS   ? test->in.fs_base
-            : mem->seg == X86_GS ? test->in.gs_base
-                                 : 0);
+    return operand_offset(test) + (mem->seg == X86_FS   ? test->in.fs_base
+                                   : mem->seg == X86_GS ? test->in.gs_base
+                                                        : 0);
 }
 
 struct reason {
