@@ -386,6 +386,31 @@ static unsigned slot_of(uint64_t key)
     return (unsigned)(key * 0x9e3779b97f4a7c15ULL >> 32) % ARRAY_SIZE(((struct x86_thunks *)NULL)->slot);
 }
 
+/*
+ * Code was written through one address and will be fetched through another: the
+ * processor wants a serializing instruction between (SDM 3A 12.6). IRET is the
+ * one that neither leaves the CPL nor exits to a hypervisor below.
+ */
+static void serialize_host(void)
+{
+    uint64_t scratch;
+
+    __asm__ volatile("mov %%rsp, %0\n\t"
+                     "pushq $0\n\t"
+                     "mov %%ss, (%%rsp)\n\t"
+                     "push %0\n\t"
+                     "pushfq\n\t"
+                     "pushq $0\n\t"
+                     "mov %%cs, (%%rsp)\n\t"
+                     "lea 1f(%%rip), %0\n\t"
+                     "push %0\n\t"
+                     "iretq\n"
+                     "1:"
+                     : "=&r"(scratch)
+                     :
+                     : "memory", "cc");
+}
+
 static struct x86_thunk *make(struct x86_thunks *thunks, const struct x86_insn *insn, const struct form *f)
 {
     if (thunks->count == X86_THUNKS_MAX || thunks->size - thunks->used < THUNK_MAX)
@@ -402,6 +427,7 @@ static struct x86_thunk *make(struct x86_thunks *thunks, const struct x86_insn *
     else
         put_vector_thunk(&e, insn, f, t->flags);
     thunks->used = ALIGN_UP((size_t)(e.at - thunks->write_map), 16);
+    serialize_host();
     return t;
 }
 

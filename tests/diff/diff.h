@@ -11,6 +11,7 @@
 #define TESTS_DIFF_DIFF_H
 
 #include "x86/cpu.h"
+#include "x86/cpuid.h"
 #include "x86/fpu.h"
 
 #include <stdio.h>
@@ -57,16 +58,23 @@ uint8_t *native_data(void);       /* the data pages, DIFF_DATA_SIZE bytes, writa
 const uint8_t *native_code(void); /* DIFF_CODE's page, then that of DIFF_BRANCH: 2 pages */
 void native_run(const struct diff_case *test, struct diff_state *out);
 
-/* tests/diff/model.c: ours. */
-struct model;
-struct model *model_create(void);
-void model_destroy(struct model *model);
-uint8_t *model_data(struct model *model);
-bool model_has_feature(const struct model *model, unsigned feature);
-/* mutation: NULL, or what to spoil. Returns whether it was. */
+/* Our side: the semantics alone (tests/diff/model.c), or the interpreter with all that is around it
+ * (interp-model.c). */
 struct mutation;
-bool model_run(struct model *model, const struct diff_case *test, const struct mutation *mutation,
-               struct diff_state *out);
+struct model;
+struct model_ops {
+    struct model *(*create)(void); /* NULL: cannot be */
+    void (*destroy)(struct model *model);
+    uint8_t *(*data)(struct model *model); /* what stands for native_data() */
+    /* mutation: NULL, or what to spoil. Returns whether it was. */
+    bool (*run)(struct model *model, const struct diff_case *test, const struct mutation *mutation,
+                struct diff_state *out);
+};
+struct model {
+    const struct model_ops *ops;
+    const struct x86_cpuid_model *cpuid;
+};
+extern const struct model_ops reference_model, interp_model;
 
 /* tests/diff/mutate.c */
 enum mutation_kind {
