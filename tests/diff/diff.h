@@ -25,7 +25,8 @@
 #define DIFF_CODE      (DIFF_BASE + 0x10000) /* the instruction, then the way out */
 #define DIFF_BRANCH    (DIFF_BASE + 0x12000) /* branches: INT3 all around */
 #define DIFF_BRANCH_AT (DIFF_BRANCH + 0x800)
-#define DIFF_SYSTEM    (DIFF_BASE + 0x100000) /* our side only: GDT, for the supervisor */
+#define DIFF_SYSTEM                                                                                          \
+    0xffff9a5c00000000ULL /* our side only: tables of the supervisor, far from what is random */
 
 #define DIFF_SELECTORS 6
 

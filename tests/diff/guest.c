@@ -13,19 +13,29 @@ static uint8_t *page(uint8_t *memory, unsigned number)
     return memory + number * 4096UL;
 }
 
+/* The four tables on the way to lin, of which the last three begin at page `first`. */
+static void make_path(uint8_t *memory, uint64_t gpa, uint64_t lin, unsigned first)
+{
+    const uint64_t table = X86_PTE_P | X86_PTE_W | X86_PTE_U | X86_PTE_A;
+    const unsigned path[4] = {GUEST_PML4, first, first + 1, first + 2};
+
+    for (unsigned i = 0; i < 3; i++)
+        store_le64(page(memory, path[i]) + (lin >> (39 - i * 9) & 511) * 8,
+                   (gpa + path[i + 1] * 4096UL) | table);
+}
+
 static void map_page(uint8_t *memory, uint64_t gpa, uint64_t lin, unsigned number, uint64_t rights)
 {
-    store_le64(page(memory, GUEST_PT) + (lin >> 12 & 511) * 8,
+    unsigned table = lin >= DIFF_SYSTEM ? GUEST_PT_SYSTEM : GUEST_PT;
+
+    store_le64(page(memory, table) + (lin >> 12 & 511) * 8,
                (gpa + number * 4096UL) | X86_PTE_P | X86_PTE_A | X86_PTE_D | rights);
 }
 
 static void make_tables(uint8_t *memory, uint64_t gpa)
 {
-    const uint64_t table = X86_PTE_P | X86_PTE_W | X86_PTE_U | X86_PTE_A;
-
-    store_le64(page(memory, GUEST_PML4), (gpa + GUEST_PDPT * 4096) | table);
-    store_le64(page(memory, GUEST_PDPT) + (DIFF_BASE >> 30 & 511) * 8, (gpa + GUEST_PD * 4096) | table);
-    store_le64(page(memory, GUEST_PD) + (DIFF_BASE >> 21 & 511) * 8, (gpa + GUEST_PT * 4096) | table);
+    make_path(memory, gpa, DIFF_BASE, GUEST_PDPT);
+    make_path(memory, gpa, DIFF_SYSTEM, GUEST_PDPT_SYSTEM);
     map_page(memory, gpa, DIFF_RW, GUEST_DATA, X86_PTE_W | X86_PTE_U | X86_PTE_NX);
     map_page(memory, gpa, DIFF_RW + 0x1000, GUEST_DATA + 1, X86_PTE_W | X86_PTE_U | X86_PTE_NX);
     map_page(memory, gpa, DIFF_RO, GUEST_DATA + 2, X86_PTE_U | X86_PTE_NX);

@@ -15,6 +15,9 @@ enum {
     GUEST_PDPT,
     GUEST_PD,
     GUEST_PT,
+    GUEST_PDPT_SYSTEM, /* the same for DIFF_SYSTEM */
+    GUEST_PD_SYSTEM,
+    GUEST_PT_SYSTEM,
     GUEST_GDT, /* from here four at DIFF_SYSTEM */
     GUEST_IDT,
     GUEST_STUBS,
