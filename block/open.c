@@ -193,6 +193,8 @@ static int raw_open(struct loop *loop, const struct block_options *o, struct blk
     fd = open(o->path, (read_only ? O_RDONLY : O_RDWR) | O_CLOEXEC | O_NONBLOCK);
     if (fd < 0 || fstat(fd, &st) < 0)
         return open_failed(o, read_only, errno, err);
+    /* io_uring would answer "again" where it must wait. */
+    fcntl(fd, F_SETFL, fcntl(fd, F_GETFL) & ~O_NONBLOCK);
     c.fd = fd;
     c.device = S_ISBLK(st.st_mode);
     if ((r = kind_check(o, &st, err)) < 0 || (r = lock_take(o, fd, read_only, err)) < 0 ||

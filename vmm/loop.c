@@ -274,6 +274,11 @@ void loop_quit(struct loop *loop)
     wake(loop);
 }
 
+void loop_resume(struct loop *loop)
+{
+    __atomic_store_n(&loop->quit, false, __ATOMIC_SEQ_CST);
+}
+
 static bool work_waiting(struct loop *loop)
 {
     bool waiting;

@@ -35,6 +35,9 @@ void loop_defer(struct loop *loop, struct plat_work *work);
 /* Has loop_run() return after its present round. Any thread, signal handlers too. */
 void loop_quit(struct loop *loop);
 
+/* Takes a loop_quit() back, so that it can run again. */
+void loop_resume(struct loop *loop);
+
 /* Runs until loop_quit(). The lock is not held by the caller. */
 void loop_run(struct loop *loop);
 

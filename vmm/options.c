@@ -100,8 +100,13 @@ static int find_config(struct run_options *o, int argc, char *const *argv, struc
             if (use_config(o, argv[i] + 9, err) < 0)
                 return -EINVAL;
         } else if (!strncmp(argv[i], "--", 2)) {
-            option = option_find(argv[i] + 2, strlen(argv[i] + 2));
-            i += option && option->arg; /* its value */
+            size_t len = strcspn(argv[i] + 2, "=");
+
+            option = option_find(argv[i] + 2, len);
+            if (!option)
+                return unknown(argv[i] + 2, len, err);
+            /* step over its value */
+            i += option->arg && !argv[i][2 + len] && i + 1 < argc && strncmp(argv[i + 1], "--", 2);
         } else if (argv[i][0] == '-') {
             return error_set(err, EINVAL,
                              "there is no option %s: options begin with two dashes, see batuta run --help",

@@ -43,7 +43,8 @@ static bool touches(const struct x86_cpu *cpu, unsigned n, uint64_t lin, unsigne
     return lin - start < length || start - lin < size;
 }
 
-/* DR6 bits of the enabled breakpoints of some kinds (a mask of BIT(enum breakpoint_kind)) that are touched. */
+/* DR6 bits of the enabled breakpoints of some kinds (a mask of BIT(enum breakpoint_kind)) that are touched.
+ */
 static uint32_t matches(const struct x86_cpu *cpu, unsigned kinds, uint64_t lin, unsigned size)
 {
     uint32_t hit = 0;

@@ -109,8 +109,8 @@ static bool gate_read(struct x86_cpu *cpu, const struct event *ev, struct x86_de
 }
 
 /* The handler's code segment; *cpl is its privilege. */
-static bool handler_code(struct x86_cpu *cpu, const struct event *ev, uint16_t selector, struct x86_descriptor *d,
-                         unsigned *cpl)
+static bool handler_code(struct x86_cpu *cpu, const struct event *ev, uint16_t selector,
+                         struct x86_descriptor *d, unsigned *cpl)
 {
     uint32_t error = (selector & 0xfffcU) | ev->ext;
 
@@ -203,7 +203,8 @@ static bool enter_gate(struct x86_cpu *cpu, const struct event *ev, const struct
 {
     unsigned type = x86_seg_type(&gate->seg), cpl = 0;
     unsigned size = x86_long(cpu) ? 8 : type & 8 ? 4 : 2;
-    uint64_t offset = (gate->low & 0xffff) | (size > 2 ? gate->low >> 32 & 0xffff0000U : 0) | gate->high << 32;
+    uint64_t offset =
+        (gate->low & 0xffff) | (size > 2 ? gate->low >> 32 & 0xffff0000U : 0) | gate->high << 32;
     uint64_t flags = x86_flags_get(cpu) & ~(uint64_t)FLAGS_CLEARED;
     struct x86_descriptor code;
     struct x86_stack stack;
@@ -249,8 +250,8 @@ static bool enter_task(struct x86_cpu *cpu, const struct event *ev, const struct
     return true;
 }
 
-bool x86_event_enter(struct x86_cpu *cpu, uint8_t vector, enum x86_event_kind kind, bool has_error, uint32_t error,
-                     uint64_t next_rip)
+bool x86_event_enter(struct x86_cpu *cpu, uint8_t vector, enum x86_event_kind kind, bool has_error,
+                     uint32_t error, uint64_t next_rip)
 {
     struct event ev = {vector, kind, has_error, error, next_rip, kind != X86_EVENT_SOFT};
     struct x86_descriptor gate;
@@ -336,8 +337,7 @@ bool x86_deliver_fault(struct x86_cpu *cpu)
 
 bool x86_deliver_interrupt(struct x86_cpu *cpu, uint8_t vector)
 {
-    return deliver(cpu,
-                   (struct event){.vector = vector, .kind = X86_EVENT_EXTERNAL, .next_rip = cpu->s.rip});
+    return deliver(cpu, (struct event){.vector = vector, .kind = X86_EVENT_EXTERNAL, .next_rip = cpu->s.rip});
 }
 
 bool x86_deliver_nmi(struct x86_cpu *cpu)

@@ -4,6 +4,7 @@
  * code segments, call gates with and without a change of stack, tasks.
  */
 #include "x86/exec-sys.h"
+#include "x86/operand.h"
 #include "x86/system-internal.h"
 
 struct far_pointer {
@@ -30,7 +31,7 @@ static bool pointer_read(struct x86_cpu *cpu, const struct x86_insn *insn, struc
         p->selector = (uint16_t)insn->imm2;
         return true;
     }
-    if (!x86_memory_linear(cpu, insn, 0, size + 2, X86_MEM_READ, &lin) || !x86_load(cpu, lin, size, &offset) ||
+    if (!x86_mem_linear(cpu, insn, size + 2, X86_MEM_READ, &lin) || !x86_load(cpu, lin, size, &offset) ||
         !x86_load(cpu, x86_wrap(cpu, lin + size), 2, &selector))
         return false;
     p->offset = offset;
@@ -169,9 +170,9 @@ static bool transfer_system(struct x86_cpu *cpu, const struct transfer *t, const
     unsigned level = MAX(cpu->cpl, t->target.selector & 3U);
     enum x86_task_kind kind = t->call ? X86_TASK_CALL : X86_TASK_JUMP;
     uint32_t error = t->target.selector & 0xfffc;
-    bool known = type == X86_SYS_CALL32 ||
-                 (!x86_long(cpu) && (type == X86_SYS_CALL16 || type == X86_SYS_TASK || type == X86_SYS_TSS16 ||
-                                     type == X86_SYS_TSS32));
+    bool known =
+        type == X86_SYS_CALL32 || (!x86_long(cpu) && (type == X86_SYS_CALL16 || type == X86_SYS_TASK ||
+                                                      type == X86_SYS_TSS16 || type == X86_SYS_TSS32));
 
     if (!known || x86_seg_dpl(&d->seg) < level)
         return x86_fail(cpu, X86_GP, error);
@@ -248,7 +249,8 @@ bool x86_return_code(struct x86_cpu *cpu, uint16_t selector, uint64_t offset, st
     return x86_code_prepare(cpu, d, 0) && x86_code_offset(cpu, &d->seg, offset);
 }
 
-bool x86_return_stack(struct x86_cpu *cpu, uint16_t selector, unsigned cpl, bool to_64bit, struct x86_segment *ss)
+bool x86_return_stack(struct x86_cpu *cpu, uint16_t selector, unsigned cpl, bool to_64bit,
+                      struct x86_segment *ss)
 {
     struct x86_descriptor d;
 

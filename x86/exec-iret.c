@@ -109,8 +109,8 @@ static enum x86_result iret_to_vm86(struct x86_cpu *cpu, struct x86_stack *stack
     }
     if (f->rip > 0xffff)
         return x86_raise_error(cpu, X86_GP, 0);
-    x86_flags_set(cpu, (f->flags & (FLAGS_USER | FLAGS_WIDE | X86_FL_IF | X86_FL_IOPL | X86_FL_VIF | X86_FL_VIP |
-                                    X86_FL_VM)) |
+    x86_flags_set(cpu, (f->flags & (FLAGS_USER | FLAGS_WIDE | X86_FL_IF | X86_FL_IOPL | X86_FL_VIF |
+                                    X86_FL_VIP | X86_FL_VM)) |
                            X86_FL_FIXED);
     for (unsigned i = 0; i < ARRAY_SIZE(order); i++)
         cpu->s.seg[order[i]] = x86_real_segment((uint16_t)selector[i], 0xf3);

@@ -128,7 +128,8 @@ static enum x86_result table_store(struct x86_cpu *cpu, const struct x86_insn *i
     return X86_NEXT;
 }
 
-static enum x86_result table_load(struct x86_cpu *cpu, const struct x86_insn *insn, struct x86_table_reg *table)
+static enum x86_result table_load(struct x86_cpu *cpu, const struct x86_insn *insn,
+                                  struct x86_table_reg *table)
 {
     unsigned size = cpu->mode == X86_MODE_64 ? 8 : 4;
     uint8_t image[10] = {0};

@@ -23,7 +23,7 @@ static const struct paging_format format_4 = {4, 8, 9};
 static const struct paging_format format_5 = {5, 8, 9};
 
 #define ADDRESS_MASK 0x000ffffffffff000ULL
-#define MAX_LEVELS 5
+#define MAX_LEVELS   5
 /* A walk that keeps losing races ends in a page fault, which software must expect at any time. */
 #define MAX_RACES 256
 
@@ -68,8 +68,8 @@ static bool entry_update(struct x86_cpu *cpu, uint64_t gpa, unsigned size, uint6
     if (size == 4) {
         uint32_t expected = (uint32_t)old;
 
-        done = __atomic_compare_exchange_n((uint32_t *)page.host + (gpa & 0xfff) / 4, &expected, (uint32_t)value,
-                                           false, __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST);
+        done = __atomic_compare_exchange_n((uint32_t *)page.host + (gpa & 0xfff) / 4, &expected,
+                                           (uint32_t)value, false, __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST);
     } else {
         done = __atomic_compare_exchange_n((uint64_t *)page.host + (gpa & 0xfff) / 8, &old, value, false,
                                            __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST);
@@ -80,7 +80,8 @@ static bool entry_update(struct x86_cpu *cpu, uint64_t gpa, unsigned size, uint6
 }
 
 /* Bits that must be zero in an entry of this level; leaf: it maps a page. */
-static uint64_t reserved_bits(const struct x86_cpu *cpu, const struct paging_format *f, unsigned level, bool leaf)
+static uint64_t reserved_bits(const struct x86_cpu *cpu, const struct paging_format *f, unsigned level,
+                              bool leaf)
 {
     uint64_t mask = ADDRESS_MASK & ~(BIT64(cpu->cpuid->phys_bits) - 1);
 
@@ -124,7 +125,8 @@ static uint64_t leaf_address(const struct paging_format *f, uint64_t entry, unsi
 }
 
 /* Walks the tables. False: *error has P and RSVD. */
-static bool walk_tables(struct x86_cpu *cpu, uint64_t lin, struct x86_walk *walk, struct path *path, uint32_t *error)
+static bool walk_tables(struct x86_cpu *cpu, uint64_t lin, struct x86_walk *walk, struct path *path,
+                        uint32_t *error)
 {
     const struct paging_format *f = format_of(cpu);
     uint64_t table = f->entry_size == 8 ? cpu->s.cr3 & ADDRESS_MASK : cpu->s.cr3 & 0xfffff000U;
@@ -196,7 +198,8 @@ static bool may_write(const struct x86_cpu *cpu, const struct x86_walk *walk, un
     return walk->writable || (mmu != X86_MMU_USER && !(cpu->s.cr0 & X86_CR0_WP));
 }
 
-static bool allowed(const struct x86_cpu *cpu, const struct x86_walk *walk, enum x86_mem_access access, unsigned mmu)
+static bool allowed(const struct x86_cpu *cpu, const struct x86_walk *walk, enum x86_mem_access access,
+                    unsigned mmu)
 {
     if (mmu == X86_MMU_USER && !walk->user)
         return false;
@@ -207,7 +210,8 @@ static bool allowed(const struct x86_cpu *cpu, const struct x86_walk *walk, enum
     return access == X86_MEM_READ || may_write(cpu, walk, mmu);
 }
 
-static bool page_fault(struct x86_cpu *cpu, uint64_t lin, enum x86_mem_access access, unsigned mmu, uint32_t error)
+static bool page_fault(struct x86_cpu *cpu, uint64_t lin, enum x86_mem_access access, unsigned mmu,
+                       uint32_t error)
 {
     bool tells_fetch = cpu->s.cr4 & X86_CR4_SMEP || (cpu->s.efer & X86_EFER_NXE && cpu->s.cr4 & X86_CR4_PAE);
 
@@ -223,12 +227,8 @@ static bool page_fault(struct x86_cpu *cpu, uint64_t lin, enum x86_mem_access ac
 
 static void walk_flat(uint64_t lin, struct x86_walk *walk)
 {
-    *walk = (struct x86_walk){.gpa = lin,
-                              .page_bits = 12,
-                              .user = true,
-                              .writable = true,
-                              .executable = true,
-                              .dirty = true};
+    *walk = (struct x86_walk){
+        .gpa = lin, .page_bits = 12, .user = true, .writable = true, .executable = true, .dirty = true};
 }
 
 /* Walk, rights, A and D. */

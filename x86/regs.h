@@ -60,6 +60,7 @@
 #define X86_EFER_NXE       BIT(11)
 #define X86_EFER_SVME      BIT(12)
 #define X86_EFER_FFXSR     BIT(14)
+#define X86_EFER_AUTOIBRS  BIT(21)
 
 #define X86_XCR0_X87       BIT(0)
 #define X86_XCR0_SSE       BIT(1)

@@ -66,7 +66,8 @@ static void unpack(struct x86_descriptor *d, uint16_t selector)
     d->seg.base = (v >> 16 & 0xffffff) | (v >> 32 & 0xff000000U) | d->high << 32;
 }
 
-enum x86_fetch x86_descriptor_fetch(struct x86_cpu *cpu, uint16_t selector, bool wide, struct x86_descriptor *d)
+enum x86_fetch x86_descriptor_fetch(struct x86_cpu *cpu, uint16_t selector, bool wide,
+                                    struct x86_descriptor *d)
 {
     const struct x86_segment *ldt = &cpu->s.seg[X86_LDTR];
     bool local = selector & 4;
@@ -93,8 +94,8 @@ enum x86_fetch x86_descriptor_fetch(struct x86_cpu *cpu, uint16_t selector, bool
     return X86_FETCH_OK;
 }
 
-bool x86_descriptor_read(struct x86_cpu *cpu, uint16_t selector, bool wide, enum x86_vector vector, uint32_t ext,
-                         struct x86_descriptor *d)
+bool x86_descriptor_read(struct x86_cpu *cpu, uint16_t selector, bool wide, enum x86_vector vector,
+                         uint32_t ext, struct x86_descriptor *d)
 {
     switch (x86_descriptor_fetch(cpu, selector, wide, d)) {
     case X86_FETCH_OK:
@@ -303,8 +304,8 @@ struct x86_stack x86_stack_of(struct x86_cpu *cpu, const struct x86_segment *ss,
 
 struct x86_stack x86_stack_now(struct x86_cpu *cpu)
 {
-    struct x86_stack stack = x86_stack_of(cpu, &cpu->s.seg[X86_SS], cpu->s.gpr[X86_RSP], cpu->cpl,
-                                          cpu->mode == X86_MODE_64, 0);
+    struct x86_stack stack =
+        x86_stack_of(cpu, &cpu->s.seg[X86_SS], cpu->s.gpr[X86_RSP], cpu->cpl, cpu->mode == X86_MODE_64, 0);
 
     stack.mmu = cpu->mmu_index;
     return stack;

@@ -106,12 +106,12 @@ struct x86_descriptor {
     uint64_t lin;           /* where it lies, for the accessed and busy bits */
 };
 
-#define X86_TYPE_CODE BIT(3)       /* with S: code, else data */
+#define X86_TYPE_CODE       BIT(3) /* with S: code, else data */
 #define X86_TYPE_CONFORMING BIT(2) /* code */
-#define X86_TYPE_DOWN BIT(2)       /* data: expand-down */
-#define X86_TYPE_READ BIT(1)       /* code */
-#define X86_TYPE_WRITE BIT(1)      /* data */
-#define X86_TYPE_ACCESSED BIT(0)
+#define X86_TYPE_DOWN       BIT(2) /* data: expand-down */
+#define X86_TYPE_READ       BIT(1) /* code */
+#define X86_TYPE_WRITE      BIT(1) /* data */
+#define X86_TYPE_ACCESSED   BIT(0)
 
 /* System types (SDM 3A table 3-2); the 32-bit ones have bit 3 set. */
 enum x86_system_type {
@@ -157,11 +157,13 @@ static inline bool x86_seg_conforming(const struct x86_segment *seg)
 
 enum x86_fetch { X86_FETCH_OK, X86_FETCH_OUTSIDE, X86_FETCH_FAULT };
 
-/* Reads a descriptor; OUTSIDE: beyond the table or no table (no fault is set). wide: system ones have 16 bytes. */
-enum x86_fetch x86_descriptor_fetch(struct x86_cpu *cpu, uint16_t selector, bool wide, struct x86_descriptor *d);
+/* Reads a descriptor; OUTSIDE: beyond the table or no table (no fault is set). wide: system ones have 16
+ * bytes. */
+enum x86_fetch x86_descriptor_fetch(struct x86_cpu *cpu, uint16_t selector, bool wide,
+                                    struct x86_descriptor *d);
 /* The same; outside raises `vector` with the selector and ext (0 or 1). */
-bool x86_descriptor_read(struct x86_cpu *cpu, uint16_t selector, bool wide, enum x86_vector vector, uint32_t ext,
-                         struct x86_descriptor *d);
+bool x86_descriptor_read(struct x86_cpu *cpu, uint16_t selector, bool wide, enum x86_vector vector,
+                         uint32_t ext, struct x86_descriptor *d);
 /* Sets the accessed bit in memory and in *d. */
 bool x86_descriptor_accessed(struct x86_cpu *cpu, struct x86_descriptor *d);
 /* Atomic change of the type byte of a descriptor in memory. */
@@ -215,6 +217,11 @@ bool x86_code_offset(struct x86_cpu *cpu, const struct x86_segment *cs, uint64_t
 /* Present, L and D not both, accessed bit set. */
 bool x86_code_prepare(struct x86_cpu *cpu, struct x86_descriptor *d, uint32_t ext);
 
+/* What RETF and IRET want of the code segment they return to, and of an outer stack segment. */
+bool x86_return_code(struct x86_cpu *cpu, uint16_t selector, uint64_t offset, struct x86_descriptor *d);
+bool x86_return_stack(struct x86_cpu *cpu, uint16_t selector, unsigned cpl, bool to_64bit,
+                      struct x86_segment *ss);
+
 /* Stack pointer for privilege cpl from the TSS: *ss is the selector (32- and 16-bit TSS only). */
 bool x86_tss_stack(struct x86_cpu *cpu, unsigned cpl, uint32_t ext, uint16_t *ss, uint64_t *sp);
 
@@ -234,8 +241,9 @@ bool x86_event_enter(struct x86_cpu *cpu, uint8_t vector, enum x86_event_kind ki
 enum x86_task_kind { X86_TASK_JUMP, X86_TASK_CALL, X86_TASK_IRET, X86_TASK_EVENT };
 
 /*
- * Switches to the task of a TSS. next_rip is what the old task goes on with. If the switch itself fails before
- * the point of no return: false. After it, faults belong to the new task: false too, s.rip being there.
+ * Switches to the task of a TSS. next_rip is what the old task goes on with. If the switch itself fails
+ * before the point of no return: false. After it, faults belong to the new task: false too, s.rip being
+ * there.
  */
 bool x86_task_switch(struct x86_cpu *cpu, uint16_t selector, enum x86_task_kind kind, uint64_t next_rip,
                      uint32_t ext);

@@ -162,7 +162,8 @@ static bool task_segments_load(struct x86_cpu *cpu, const struct task *task)
         if (vm86)
             cpu->s.seg[i] = x86_real_segment(task->seg[i], 0xf3);
         else
-            cpu->s.seg[i] = (struct x86_segment){.selector = task->seg[i], .attr = X86_SEG_UNUSABLE | cpl << 5};
+            cpu->s.seg[i] =
+                (struct x86_segment){.selector = task->seg[i], .attr = X86_SEG_UNUSABLE | cpl << 5};
     }
     if (!vm86) /* a CS to be in until the right one is found good */
         cpu->s.seg[X86_CS].attr = X86_SEG_P | X86_SEG_S | 0xb | cpl << 5;
@@ -255,8 +256,10 @@ bool x86_task_switch(struct x86_cpu *cpu, uint16_t selector, enum x86_task_kind 
         return false;
     }
     x86_mode_changed(cpu);
-    if (task.trap)
-        cpu->debug_trap |= X86_DR6_BT;
+    if (task.trap) {
+        x86_debug_fault(cpu, X86_DR6_BT);
+        return false;
+    }
     return true;
 }
 

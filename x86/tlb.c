@@ -13,7 +13,7 @@
 #include "x86/system-internal.h"
 
 #define SLOT(lin) ((unsigned)((lin) >> 12) & (X86_TLB_SIZE - 1))
-#define WORDS (X86_TLB_SIZE / 64)
+#define WORDS     (X86_TLB_SIZE / 64)
 
 static inline uint64_t empty_tag(unsigned slot)
 {
@@ -42,8 +42,11 @@ static void drop(struct x86_tlb *tlb, unsigned table, unsigned slot)
 void x86_tlb_init(struct x86_cpu *cpu)
 {
     struct x86_tlb *tlb = cpu->tlb;
-    uint64_t generation = tlb->generation;
+    uint64_t generation;
 
+    if (!tlb) /* an engine that needs none */
+        return;
+    generation = tlb->generation;
     memset(tlb, 0, sizeof(*tlb));
     tlb->generation = generation + 1;
     for (unsigned t = 0; t < X86_TLB_TABLES; t++)
@@ -69,12 +72,14 @@ static void flush(struct x86_tlb *tlb, bool keep_global)
 
 void x86_tlb_flush(struct x86_cpu *cpu)
 {
-    flush(cpu->tlb, false);
+    if (cpu->tlb)
+        flush(cpu->tlb, false);
 }
 
 void x86_tlb_flush_local(struct x86_cpu *cpu)
 {
-    flush(cpu->tlb, true);
+    if (cpu->tlb)
+        flush(cpu->tlb, true);
 }
 
 /* One of 64 bits for the 2 MiB or 1 GiB that lin lies in. */

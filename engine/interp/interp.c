@@ -183,7 +183,7 @@ static bool see_to_requests(struct vcpu *vcpu, struct interp *in, enum vm_exit *
 /* After an instruction or event that may have changed more than registers and memory. */
 static void look_around(struct x86_cpu *cpu, struct interp *in)
 {
-    in->single = x86_debug_active(cpu) || cpu->s.shadow;
+    in->single = x86_debug_active(cpu);
     /* RF only ever matters to breakpoints; it lasts for one instruction. */
     if (!in->single)
         cpu->s.rflags &= ~(uint64_t)X86_FL_RF;
@@ -194,6 +194,18 @@ static bool anything_due(const struct x86_cpu *cpu, const struct interp *in)
 {
     return interp_request(cpu) || (in->irq && x86_can_interrupt(cpu)) ||
            (cpu->s.nmi_pending && !cpu->s.nmi_masked) || cpu->s.activity != X86_ACT_RUN;
+}
+
+/*
+ * After STI, MOV SS and POP SS one more instruction runs before anything else. If nothing is waiting now, the
+ * shadow need not be kept: a block looks for requests behind its first op at the earliest.
+ */
+static void respect_shadow(struct x86_cpu *cpu, struct interp *in)
+{
+    if (interp_request(cpu) || in->irq || cpu->s.nmi_pending)
+        in->single = true; /* x86_step() ends the shadow */
+    else
+        cpu->s.shadow = 0;
 }
 
 static enum interp_next step(struct x86_cpu *cpu, struct interp *in)
@@ -257,7 +269,9 @@ static enum vm_exit run(struct vcpu *vcpu, struct interp *in)
             return VM_EXIT_SHUTDOWN;
         if (next != INTERP_LOOK)
             look_around(cpu, in);
-        if (anything_due(cpu, in)) {
+        if (unlikely(cpu->s.shadow) && cpu->s.activity == X86_ACT_RUN) {
+            respect_shadow(cpu, in);
+        } else if (anything_due(cpu, in)) {
             if (!see_to_requests(vcpu, in, &exit))
                 return exit;
             look_around(cpu, in);

@@ -63,24 +63,43 @@ struct model *model_create(void);
 void model_destroy(struct model *model);
 uint8_t *model_data(struct model *model);
 bool model_has_feature(const struct model *model, unsigned feature);
-/* mutation: NULL, or what to spoil. */
+/* mutation: NULL, or what to spoil. Returns whether it was. */
 struct mutation;
-void model_run(struct model *model, const struct diff_case *test, const struct mutation *mutation,
+bool model_run(struct model *model, const struct diff_case *test, const struct mutation *mutation,
                struct diff_state *out);
 
 /* tests/diff/mutate.c */
-enum mutation_kind { MUTATE_REG, MUTATE_MEM, MUTATE_FLAG, MUTATE_RIP, MUTATE_FAULT, MUTATE_X87, MUTATE_XSTATE };
-struct mutation {
-    uint16_t id;
-    enum mutation_kind kind;
-    uint32_t which; /* operand, or flag */
+enum mutation_kind {
+    MUTATE_REG,
+    MUTATE_FLAG,
+    MUTATE_MEM, /* from here on in the order in which they are tried */
+    MUTATE_RIP,
+    MUTATE_FAULT,
+    MUTATE_X87,
+    MUTATE_MXCSR,
+    MUTATE_KINDS,
 };
-void mutation_apply(struct x86_cpu *cpu, const struct x86_insn *insn, const struct mutation *mutation, bool faulted);
-/* The n-th mutation that makes sense for a row; false: no more. */
+struct mutation {
+    uint16_t row;
+    enum mutation_kind kind;
+    unsigned which; /* operand, or flag */
+    unsigned next;
+};
+/* False: the instruction has no such result. */
+bool mutation_apply(struct x86_cpu *cpu, const struct x86_insn *insn, const struct mutation *mutation, bool faulted);
+/* The first mutation from number n on that makes sense for a row, `next` being where to go on; false: no more. */
 bool mutation_of_row(uint16_t row, unsigned n, struct mutation *mutation);
 void mutation_print(const struct mutation *mutation, FILE *to);
 
-/* tests/diff/rows.c: why a row is not run here; NULL: it is. */
+/* tests/diff/rows.c */
+/* Saves or restores an image of the x87 or more. */
+bool is_state_image(unsigned id);
+/* The size of such an image, of a 64-bit operand otherwise. */
+unsigned image_size(const struct x86_insn *insn);
+/* Where insn->mem is, in its segment and in all. */
+uint64_t operand_offset(const struct diff_case *test);
+uint64_t operand_linear(const struct diff_case *test);
+/* Why a row is not run here; NULL: it is. */
 const char *row_skip_reason(const struct x86_row *row);
 /* Why a row may never execute without a fault here; NULL: it should. */
 const char *row_fault_reason(const struct x86_row *row);
@@ -95,7 +114,8 @@ void generator_init(struct generator *g, uint64_t seed);
 bool generate(struct generator *g, uint16_t row, struct diff_case *test, uint8_t *data_a, uint8_t *data_b);
 
 /* tests/diff/compare.c: NULL if the same, else what differs first. */
-const char *compare_states(const struct diff_case *test, const struct diff_state *native, const struct diff_state *ours);
+const char *compare_states(const struct diff_case *test, const struct diff_state *native, const struct diff_state *ours,
+                           bool strict);
 void print_case(FILE *to, const struct diff_case *test, const struct diff_state *native, const struct diff_state *ours);
 
 #endif

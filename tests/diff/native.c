@@ -151,8 +151,8 @@ __attribute__((no_stack_protector)) static void on_signal(int signal, siginfo_t 
 /* A writable alias of `size` bytes that appear at `at` with the rights `prot`; NULL: errno says why. */
 static uint8_t *map_twice(int fd, off_t offset, uint64_t at, size_t size, int prot)
 {
-    void *alias = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED, fd, offset);
-    void *fixed = mmap((void *)at, size, prot, MAP_SHARED | MAP_FIXED_NOREPLACE, fd, offset);
+    void *alias = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_POPULATE, fd, offset);
+    void *fixed = mmap((void *)at, size, prot, MAP_SHARED | MAP_FIXED_NOREPLACE | MAP_POPULATE, fd, offset);
 
     return alias == MAP_FAILED || fixed == MAP_FAILED ? NULL : alias;
 }

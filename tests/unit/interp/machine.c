@@ -207,6 +207,7 @@ static void make_tables(struct machine *m)
 
         memcpy(m->ram + stub, code, sizeof(code));
         machine_handler(m, v, stub);
+        put64(m, MACHINE_IDT32 + v * 8, (stub & 0xffff) | 24 << 16 | 0x8e00ULL << 32);
     }
 }
 
@@ -279,7 +280,8 @@ void machine_start(struct machine *m, unsigned index, enum x86_mode mode, uint64
             s->seg[i] = flat_segment(16, 3, X86_SEG_DB);
         s->seg[X86_CS] = mode == X86_MODE_64 ? flat_segment(8, 11, X86_SEG_L) : flat_segment(24, 11, X86_SEG_DB);
         s->gdtr = (struct x86_table_reg){.base = MACHINE_GDT, .limit = 31};
-        s->idtr = (struct x86_table_reg){.base = MACHINE_IDT, .limit = 4095};
+        s->idtr = (struct x86_table_reg){.base = mode == X86_MODE_64 ? MACHINE_IDT : MACHINE_IDT32,
+                                         .limit = 4095};
     }
     if (mode == X86_MODE_64) {
         s->cr0 |= X86_CR0_PG;

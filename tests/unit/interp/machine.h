@@ -5,7 +5,8 @@
  * 16-bit code) from their first instruction on.
  *
  *   0x1000 page tables (the first 2 MiB by 4 KiB pages, the rest by 2 MiB ones; identity)
- *   0x8000 GDT   0x9000 IDT   0xa000 a stub for each vector: r15 = vector, HLT
+ *   0x8000 GDT   0x9000 IDT   0xa000 a stub for each vector: r15 (edi in 32-bit code) = vector, HLT
+ *   0xb000 IDT of 32-bit code
  *   0x10000 code  0x80000 data  0xf0000 stacks, downwards
  */
 #ifndef TESTS_UNIT_INTERP_MACHINE_H
@@ -22,6 +23,7 @@
 #define MACHINE_GDT   0x8000
 #define MACHINE_IDT   0x9000
 #define MACHINE_STUBS 0xa000
+#define MACHINE_IDT32 0xb000
 #define MACHINE_CODE  0x10000
 #define MACHINE_DATA  0x80000
 #define MACHINE_STACK 0xf0000
