@@ -225,7 +225,7 @@ def parse_properties(row, text):
 
 def alignment(row):
     """Legacy SSE wants 16-byte operands aligned, unless the row says otherwise."""
-    if 'vec' not in row.properties or 'unaligned' in row.properties:
+    if row.vex or 'vec' not in row.properties or 'unaligned' in row.properties:
         return
     for how, _, _, _, memory, _, _ in row.operands:
         if how == 'RM' and memory in ('x', 'o') and row.key.get('mod3') != (1, 1):

@@ -111,10 +111,20 @@ static void reset_power_on(struct x86_cpu *cpu)
     s->misc_enable = MISC_FAST | MISC_NO_BTS | MISC_NO_PEBS;
 }
 
+/* Family, model and stepping, straight from the model: resets come with locks held that CPUID's answer may
+ * need. */
+static uint32_t signature(const struct x86_cpuid_model *model)
+{
+    for (unsigned i = 0; i < model->count; i++) {
+        if (model->leaf[i].leaf == 1)
+            return model->leaf[i].eax;
+    }
+    return 0;
+}
+
 void x86_reset(struct x86_cpu *cpu, bool init)
 {
     struct x86_state *s = &cpu->s;
-    uint32_t regs[4];
 
     if (!init)
         reset_power_on(cpu);
@@ -130,8 +140,7 @@ void x86_reset(struct x86_cpu *cpu, bool init)
     s->shadow = 0;
     s->nmi_masked = s->nmi_pending = s->exception_pending = s->interrupt_pending = false;
     s->activity = init && cpu->apic_id != 0 ? X86_ACT_WAIT_SIPI : X86_ACT_RUN;
-    x86_cpuid_read(cpu, 1, 0, regs);
-    s->gpr[X86_RDX] = regs[0];
+    s->gpr[X86_RDX] = signature(cpu->cpuid);
     x86_state_changed(cpu);
 }
 

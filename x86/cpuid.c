@@ -459,9 +459,11 @@ void x86_cpuid_read(const struct x86_cpu *cpu, uint32_t leaf, uint32_t subleaf, 
 
     /* Intel answers a leaf that is too high with the highest basic one (SDM 2A, CPUID). */
     if (!x86_vendor_amd(cpu) && base != 0x40000000) {
+        const struct x86_cpuid_leaf *first = leaf_find(m, 0, 0);
+
         l = leaf_find(m, base == 0x80000000 ? base : 0, 0);
-        if (!l || leaf > l->eax)
-            leaf = leaf_find(m, 0, 0)->eax;
+        if (first && (!l || leaf > l->eax))
+            leaf = first->eax;
     }
     l = leaf_find(m, leaf, subleaf);
     memset(regs, 0, 4 * sizeof(regs[0]));

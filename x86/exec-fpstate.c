@@ -171,12 +171,21 @@ enum x86_result x86_exec_stmxcsr(struct x86_cpu *cpu, const struct x86_insn *ins
 static bool area_linear(struct x86_cpu *cpu, const struct x86_insn *insn, unsigned size, unsigned align, bool write,
                         uint64_t *lin)
 {
-    if (!x86_mem_linear(cpu, insn, size, write ? X86_MEM_WRITE : X86_MEM_READ, lin))
-        return false;
-    if (*lin & (align - 1)) {
+    if (x86_effective(cpu, insn) & (align - 1)) {
         x86_raise_error(cpu, X86_GP, 0);
         return false;
     }
+    return x86_mem_linear(cpu, insn, size, write ? X86_MEM_WRITE : X86_MEM_READ, lin);
+}
+
+/* All of the area up to `size` may be written: nothing is changed by a fault later. */
+static bool check_area(struct x86_cpu *cpu, uint64_t lin, unsigned size)
+{
+    void *host;
+
+    for (unsigned at = 0; at < size; at += 16)
+        if (!x86_rmw(cpu, lin + at, 16, &host))
+            return false;
     return true;
 }
 
@@ -193,7 +202,7 @@ enum x86_result x86_exec_fxsave(struct x86_cpu *cpu, const struct x86_insn *insn
     size_t size = LEGACY_XMM;
     uint64_t lin;
 
-    if (!area_linear(cpu, insn, FXSAVE_SIZE, 16, true, &lin))
+    if (!area_linear(cpu, insn, FXSAVE_SIZE, 16, true, &lin) || !check_area(cpu, lin, FXSAVE_SIZE))
         return X86_FAULT;
     pack_x87(&cpu->s.x87, buf, form.wide);
     pack_mxcsr(&cpu->s, buf);
@@ -276,17 +285,6 @@ static bool store_parts(struct x86_cpu *cpu, const struct x86_insn *insn, uint64
         return false;
     pack_avx(&cpu->s, buf, form.registers);
     return !(mask & X86_XCR0_AVX) || x86_store_bytes(cpu, lin + avx, buf, form.registers * 16UL, mmu);
-}
-
-/* All of the area up to `size` may be written: nothing is changed by a fault later. */
-static bool check_area(struct x86_cpu *cpu, uint64_t lin, unsigned size)
-{
-    void *host;
-
-    for (uint64_t at = lin; at < lin + size; at += 64)
-        if (!x86_rmw(cpu, at, 64, &host))
-            return false;
-    return true;
 }
 
 /* XSAVE, XSAVEOPT: the latter leaves out what is in its initial state; what was not modified, it writes again. */

@@ -12,41 +12,31 @@
 
 #include "x86/exec.h"
 
-#define X86_EXEC_SYS_LIST(X)                                                                                 \
-    X(ARPL, arpl)                                                                                            \
-    X(CALL_FAR, call_far) X(CLAC, clac) X(CLI, cli) X(CLTS, clts) X(CPUID, cpuid) X(HLT, hlt) X(IN, in)      \
-        X(INS, ins) X(INT, int) X(INT1, int1) X(INT3, int3) X(INTO, into) X(INVD, wbinvd) X(INVLPG, invlpg)  \
-            X(INVPCID, invpcid) X(IRET, iret) X(JMP_FAR, jmp_far) X(LAR, lar) X(LDS, lds) X(LES, les)        \
-                X(LFS, lfs) X(LGDT, lgdt) X(LGS, lgs) X(LIDT, lidt) X(LLDT, lldt) X(LMSW, lmsw) X(LSL, lsl)  \
-                    X(LSS, lss) X(LTR, ltr) X(MONITOR, monitor) X(MOV_CR, mov_cr) X(MOV_DR, mov_dr)          \
-                        X(MOV_SEG, mov_seg) X(MWAIT, mwait) X(OUT, out) X(OUTS, outs) X(RDFSBASE, rdfsbase)  \
-                            X(RDGSBASE, rdgsbase) X(RDMSR, rdmsr) X(RDPID, rdpid) X(RDPMC, rdpmc)            \
-                                X(RDRAND, rdrand) X(RDSEED, rdrand) X(RDTSC, rdtsc) X(RDTSCP, rdtscp)        \
-                                    X(RETF, retf) X(RSM, ud) X(SERIALIZE, serialize) X(SGDT, sgdt)           \
-                                        X(SIDT, sidt) X(SLDT, sldt) X(SMSW, smsw) X(STAC, stac) X(STI, sti)  \
-                                            X(STR, str) X(SWAPGS, swapgs) X(SYSCALL, syscall)                \
-                                                X(SYSENTER, sysenter) X(SYSEXIT, sysexit) X(SYSRET, sysret)  \
-                                                    X(UD0, ud) X(UD1, ud) X(UD2, ud) X(VERR, verr)           \
-                                                        X(VERW, verw) X(VMCALL, ud) X(VMMCALL, ud)           \
-                                                            X(WBINVD, wbinvd) X(WRFSBASE, wrfsbase)          \
-                                                                X(WRGSBASE, wrgsbase) X(WRMSR, wrmsr)        \
-                                                                    X(XGETBV, xgetbv) X(XSETBV, xsetbv)
+/* X(id, function's name after x86_exec_) */
+/* clang-format off */
+#define X86_EXEC_SYS_LIST(X) \
+    X(ARPL, arpl) X(CALL_FAR, call_far) X(CLAC, clac) X(CLI, cli) X(CLTS, clts) X(CPUID, cpuid) \
+    X(HLT, hlt) X(IN, in) X(INS, ins) X(INT, int) X(INT1, int1) X(INT3, int3) X(INTO, into) \
+    X(INVD, wbinvd) X(INVLPG, invlpg) X(INVPCID, invpcid) X(IRET, iret) X(JMP_FAR, jmp_far) \
+    X(LAR, lar) X(LDS, lds) X(LES, les) X(LFS, lfs) X(LGDT, lgdt) X(LGS, lgs) X(LIDT, lidt) \
+    X(LLDT, lldt) X(LMSW, lmsw) X(LSL, lsl) X(LSS, lss) X(LTR, ltr) X(MONITOR, monitor) \
+    X(MOV_CR, mov_cr) X(MOV_DR, mov_dr) X(MOV_SEG, mov_seg) X(MWAIT, mwait) X(OUT, out) X(OUTS, outs) \
+    X(RDFSBASE, rdfsbase) X(RDGSBASE, rdgsbase) X(RDMSR, rdmsr) X(RDPID, rdpid) X(RDPMC, rdpmc) \
+    X(RDRAND, rdrand) X(RDSEED, rdrand) X(RDTSC, rdtsc) X(RDTSCP, rdtscp) X(RETF, retf) X(RSM, ud) \
+    X(SERIALIZE, serialize) X(SGDT, sgdt) X(SIDT, sidt) X(SLDT, sldt) X(SMSW, smsw) X(STAC, stac) \
+    X(STI, sti) X(STR, str) X(SWAPGS, swapgs) X(SYSCALL, syscall) X(SYSENTER, sysenter) \
+    X(SYSEXIT, sysexit) X(SYSRET, sysret) X(UD0, ud) X(UD1, ud) X(UD2, ud) X(VERR, verr) \
+    X(VERW, verw) X(VMCALL, ud) X(VMMCALL, ud) X(WBINVD, wbinvd) X(WRFSBASE, wrfsbase) \
+    X(WRGSBASE, wrgsbase) X(WRMSR, wrmsr) X(XGETBV, xgetbv) X(XSETBV, xsetbv)
+/* clang-format on */
 
 #define X86_EXEC_SYS_ENTRY(id, name) [X86_##id] = x86_exec_##name,
 /* Designated initialisers for x86_exec_table. */
-#define X86_EXEC_SYS_TABLE X86_EXEC_SYS_LIST(X86_EXEC_SYS_ENTRY)
+#define X86_EXEC_SYS_TABLE             X86_EXEC_SYS_LIST(X86_EXEC_SYS_ENTRY)
 
-x86_exec_fn x86_exec_arpl, x86_exec_call_far, x86_exec_clac, x86_exec_cli, x86_exec_clts, x86_exec_cpuid,
-    x86_exec_hlt, x86_exec_in, x86_exec_ins, x86_exec_int, x86_exec_int1, x86_exec_int3, x86_exec_into,
-    x86_exec_invlpg, x86_exec_invpcid, x86_exec_iret, x86_exec_jmp_far, x86_exec_lar, x86_exec_lds,
-    x86_exec_les, x86_exec_lfs, x86_exec_lgdt, x86_exec_lgs, x86_exec_lidt, x86_exec_lldt, x86_exec_lmsw,
-    x86_exec_lsl, x86_exec_lss, x86_exec_ltr, x86_exec_monitor, x86_exec_mov_cr, x86_exec_mov_dr,
-    x86_exec_mov_seg, x86_exec_mwait, x86_exec_out, x86_exec_outs, x86_exec_rdfsbase, x86_exec_rdgsbase,
-    x86_exec_rdmsr, x86_exec_rdpid, x86_exec_rdpmc, x86_exec_rdrand, x86_exec_rdtsc, x86_exec_rdtscp,
-    x86_exec_retf, x86_exec_serialize, x86_exec_sgdt, x86_exec_sidt, x86_exec_sldt, x86_exec_smsw,
-    x86_exec_stac, x86_exec_sti, x86_exec_str, x86_exec_swapgs, x86_exec_syscall, x86_exec_sysenter,
-    x86_exec_sysexit, x86_exec_sysret, x86_exec_ud, x86_exec_verr, x86_exec_verw, x86_exec_wbinvd,
-    x86_exec_wrfsbase, x86_exec_wrgsbase, x86_exec_wrmsr, x86_exec_xgetbv, x86_exec_xsetbv;
+#define X86_EXEC_SYS_DECLARE(id, name) x86_exec_fn x86_exec_##name;
+X86_EXEC_SYS_LIST(X86_EXEC_SYS_DECLARE)
+#undef X86_EXEC_SYS_DECLARE
 
 /* PUSH and POP share their id with the general-purpose forms: call these where op[0] is a segment register.
  */

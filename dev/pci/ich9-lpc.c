@@ -102,6 +102,7 @@ static void lpc_reset(struct device *dev)
     pci_function_reset(&lpc->pci);
     for (unsigned i = 0; i < PCI_PIRQ_COUNT; i++) {
         irq_set(&lpc->isa[i], false);
+        lpc->isa[i].gsi = pci_pic_irq(i);
         irq_set(&lpc->gsi[i], false);
     }
     registers_changed(lpc);

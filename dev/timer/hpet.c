@@ -326,6 +326,7 @@ static void hpet_reset(struct device *dev)
 
         timer_disarm(&t->timer);
         irq_set(&t->irq, false);
+        t->irq.gsi = 0;
         t->config = 0;
         t->comparator = ~0ULL;
         t->period = 0;

@@ -251,7 +251,7 @@ const struct interp_shift_handlers interp_shift_handlers[SHIFT_COUNT] = {
     }                                                                                                        \
     ALL_EAS(IMUL_MEM, name, bits)
 
-/* rDX:rAX = rAX * r, and the unsigned division; what does not fit is the reference's to raise. */
+/* rDX:rAX = rAX * r, and the divisions; what does not fit is the reference's to raise. */
 #define WIDE(bits)                                                                                           \
     OP(mul_r##bits)                                                                                          \
     {                                                                                                        \
@@ -275,6 +275,16 @@ const struct interp_shift_handlers interp_shift_handlers[SHIFT_COUNT] = {
         SET##bits(X86_RAX, alu_div##bits(GET##bits(X86_RAX), &high, GET##bits(op->dst), &cpu->cc));          \
         SET##bits(X86_RDX, high);                                                                            \
         NEXT;                                                                                                \
+    }                                                                                                        \
+    OP(idiv_r##bits)                                                                                         \
+    {                                                                                                        \
+        UINT(bits) high = GET##bits(X86_RDX);                                                                \
+        if (unlikely(!alu_idiv_fits((int##bits##_t)high, GET##bits(X86_RAX),                                 \
+                                    (int##bits##_t)GET##bits(op->dst), bits)))                               \
+            return interp_redo(cpu, op, in);                                                                 \
+        SET##bits(X86_RAX, alu_idiv##bits(GET##bits(X86_RAX), &high, GET##bits(op->dst), &cpu->cc));         \
+        SET##bits(X86_RDX, high);                                                                            \
+        NEXT;                                                                                                \
     }
 
 /* clang-format off */
@@ -289,10 +299,27 @@ interp_fn *const interp_imul_rmi[2][3] = {EAS_OF(imul_rmi32), EAS_OF(imul_rmi64)
 interp_fn *const interp_mul_r[2] = {mul_r32, mul_r64};
 interp_fn *const interp_imul_r[2] = {imul_r32, imul_r64};
 interp_fn *const interp_div_r[2] = {div_r32, div_r64};
+interp_fn *const interp_idiv_r[2] = {idiv_r32, idiv_r64};
 
-/* ---- bits of registers ---- */
+/* ---- bits; a register's bit number reaches beyond its memory operand ---- */
 
-#define BITS(bits)                                                                                           \
+#define BIT_MEM(bits, shift, ea)                                                                             \
+    OP(bt_mi##bits##ea)                                                                                      \
+    {                                                                                                        \
+        AT_READ(bits, EA_##ea);                                                                              \
+        alu_bt##bits(PEEK##bits(host_), IMM(bits), &cpu->cc);                                                \
+        NEXT;                                                                                                \
+    }                                                                                                        \
+    OP(bt_mr##bits##ea)                                                                                      \
+    {                                                                                                        \
+        const int##bits##_t bit = (int##bits##_t)GET##bits(op->src);                                         \
+        AT_READ(bits, EA_##ea + (uint64_t)((int64_t)(bit >> shift) * (bits / 8)));                           \
+        alu_bt##bits(PEEK##bits(host_), (UINT(bits))bit, &cpu->cc);                                          \
+        NEXT;                                                                                                \
+    }
+#define BITS(bits, shift)                                                                                    \
+    BIT_MEM(bits, shift, b)                                                                                  \
+    BIT_MEM(bits, shift, i)                                                                                  \
     OP(bt_rr##bits)                                                                                          \
     {                                                                                                        \
         alu_bt##bits(GET##bits(op->dst), GET##bits(op->src), &cpu->cc);                                      \
@@ -315,9 +342,11 @@ interp_fn *const interp_div_r[2] = {div_r32, div_r64};
     }
 
 /* clang-format off */
-BITS(32) BITS(64)
+BITS(32, 5) BITS(64, 6)
 /* clang-format on */
 
+interp_fn *const interp_bt_mi[2][3] = {{bt_mi32b, bt_mi32i}, {bt_mi64b, bt_mi64i}};
+interp_fn *const interp_bt_mr[2][3] = {{bt_mr32b, bt_mr32i}, {bt_mr64b, bt_mr64i}};
 interp_fn *const interp_bt_rr[2] = {bt_rr32, bt_rr64};
 interp_fn *const interp_bt_ri[2] = {bt_ri32, bt_ri64};
 interp_fn *const interp_bts_ri[2] = {bts_ri32, bts_ri64};

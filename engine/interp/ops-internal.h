@@ -178,8 +178,11 @@ extern interp_fn *const interp_cbw[3], *const interp_cwd[3]; /* 2, 4, 8 bytes */
 /* ops-alu.c */
 extern interp_fn *const interp_imul_rr[2], *const interp_imul_rm[2][3];
 extern interp_fn *const interp_imul_rri[2], *const interp_imul_rmi[2][3];
+/* of memory: no EA_s */
+extern interp_fn *const interp_bt_mi[2][3], *const interp_bt_mr[2][3];
 extern interp_fn *const interp_bt_ri[2], *const interp_bt_rr[2], *const interp_bts_ri[2], *const interp_btr_ri[2];
-extern interp_fn *const interp_mul_r[2], *const interp_imul_r[2], *const interp_div_r[2];
+extern interp_fn *const interp_mul_r[2], *const interp_imul_r[2], *const interp_div_r[2],
+    *const interp_idiv_r[2];
 
 /* ops-flow.c; [0]: 32-bit stack, [1]: 64-bit */
 extern interp_fn *const interp_push_r[2], *const interp_push_i[2], *const interp_pop_r[2];

@@ -264,10 +264,19 @@ static enum interp_selected select_reg(struct choice *c, interp_fn *const r[2])
     return chosen(c, r[n]);
 }
 
+/* rr: of BT alone, which has memory forms too. */
 static enum interp_selected select_bit(struct choice *c, interp_fn *const ri[2], interp_fn *const rr[2])
 {
-    const struct x86_operand *s = &c->insn->op[1];
+    const struct x86_operand *d = &c->insn->op[0], *s = &c->insn->op[1];
+    int n = wide_index(d->size), ea;
 
+    if (d->kind == X86_OP_MEM) {
+        if (!rr || n < 0 || (ea = memory_of(c)) < 0)
+            return INTERP_GENERIC;
+        c->op->imm = (int32_t)s->imm;
+        c->op->src = reg_of(s);
+        return chosen(c, s->kind == X86_OP_IMM ? interp_bt_mi[n][ea] : interp_bt_mr[n][ea]);
+    }
     c->op->imm = (int32_t)s->imm;
     c->op->src = reg_of(s);
     if (s->kind == X86_OP_IMM)
@@ -520,6 +529,8 @@ enum interp_selected interp_select(const struct interp_select *sel, const struct
         return select_reg(&c, interp_mul_r);
     case X86_DIV:
         return select_reg(&c, interp_div_r);
+    case X86_IDIV:
+        return select_reg(&c, interp_idiv_r);
     case X86_BT:
         return select_bit(&c, interp_bt_ri, interp_bt_rr);
     case X86_BTS:

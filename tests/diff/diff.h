@@ -91,7 +91,15 @@ bool mutation_apply(struct x86_cpu *cpu, const struct x86_insn *insn, const stru
 bool mutation_of_row(uint16_t row, unsigned n, struct mutation *mutation);
 void mutation_print(const struct mutation *mutation, FILE *to);
 
-/* tests/diff/rows.c: why a row is not run here; NULL: it is. */
+/* tests/diff/rows.c */
+/* Saves or restores an image of the x87 or more. */
+bool is_state_image(unsigned id);
+/* The size of such an image, of a 64-bit operand otherwise. */
+unsigned image_size(const struct x86_insn *insn);
+/* Where insn->mem is, in its segment and in all. */
+uint64_t operand_offset(const struct diff_case *test);
+uint64_t operand_linear(const struct diff_case *test);
+/* Why a row is not run here; NULL: it is. */
 const char *row_skip_reason(const struct x86_row *row);
 /* Why a row may never execute without a fault here; NULL: it should. */
 const char *row_fault_reason(const struct x86_row *row);

@@ -61,28 +61,6 @@ static uint64_t pick_address(uint64_t *r, unsigned size)
     return at < DIFF_RW ? DIFF_RW + (at & 63) : at;
 }
 
-static unsigned operand_size(const struct diff_case *test)
-{
-    const struct x86_insn *insn = &test->insn;
-
-    switch (insn->id) {
-    case X86_FXSAVE:
-    case X86_FXRSTOR:
-        return 512;
-    case X86_XSAVE:
-    case X86_XSAVEC:
-    case X86_XSAVEOPT:
-    case X86_XRSTOR:
-        return X86_XSAVE_SIZE;
-    default:
-        break;
-    }
-    for (unsigned i = 0; i < insn->operand_count; i++)
-        if (insn->op[i].kind == X86_OP_MEM && insn->op[i].size)
-            return insn->op[i].size;
-    return 8;
-}
-
 static void poke(struct diff_case *test, uint8_t *a, uint8_t *b, uint64_t at, const void *data, size_t size)
 {
     if (at < DIFF_RW || at - DIFF_RW > DIFF_DATA_SIZE - size)
@@ -286,6 +264,41 @@ static bool is_target_safe(const struct diff_case *test)
     return to - test->in.rip >= test->insn.length && to - (DIFF_CODE - 16) >= 4096 + 16;
 }
 
+/* Selectors of Linux's GDT. */
+static void steer_selector(uint64_t *r, struct diff_case *test, uint8_t *a, uint8_t *b, uint64_t at)
+{
+    const struct x86_operand *op = &test->insn.op[test->insn.operand_count > 1];
+    uint16_t selector = (uint16_t)below(r, 0x40);
+
+    if (one_in(r, 8))
+        selector = (uint16_t)x86_random_next(r);
+    if (selector >> 3 == 15)
+        selector = 0; /* its limit is the number of the processor */
+    switch (test->insn.id) {
+    case X86_LAR:
+    case X86_LSL:
+    case X86_VERR:
+    case X86_VERW:
+    case X86_MOV_SEG:
+        if (op->kind == X86_OP_MEM)
+            poke(test, a, b, at, &selector, 2);
+        else if (op->kind == X86_OP_REG && op->reg_class == X86_RC_GPR)
+            test->in.gpr[op->reg] = (test->in.gpr[op->reg] & ~0xffffULL) | selector;
+        break;
+    case X86_LSS:
+    case X86_LFS:
+    case X86_LGS:
+        poke(test, a, b, at + (op->size >= 2 ? op->size - 2U : 0), &selector, 2);
+        break;
+    case X86_POP:
+        if (test->insn.op[0].kind == X86_OP_REG && test->insn.op[0].reg_class == X86_RC_SEG)
+            poke(test, a, b, test->in.gpr[X86_RSP], &selector, 2);
+        break;
+    default:
+        break;
+    }
+}
+
 /* What some instructions need to be worth running. */
 static void steer_special(uint64_t *r, struct diff_case *test, uint8_t *a, uint8_t *b, uint64_t at)
 {
@@ -333,6 +346,7 @@ static void steer_special(uint64_t *r, struct diff_case *test, uint8_t *a, uint8
         gpr[X86_RDX] = 0;
         break;
     default:
+        steer_selector(r, test, a, b, at);
         break;
     }
     if (test->row->properties & X86_ROW_STRING && !one_in(r, 16))
@@ -363,9 +377,34 @@ static void randomize(struct generator *g, struct diff_case *test)
         store_le32(s->xsave + 24, random_mxcsr(r));
     }
     random_x87_state(r, s->xsave, test->row->properties & X86_ROW_X87);
+    /* AMD saves zeros while no exception is pending: so do we, then. */
+    if (is_state_image(test->insn.id) && !(load_le16(s->xsave + 2) & X86_FSW_ES))
+        memset(s->xsave + 6, 0, 18);
     store_le32(s->xsave + 28, X86_MXCSR_ALLOWED);
     store_le64(s->xsave + X86_XSAVE_HEADER, 7);
     test->in = *s;
+}
+
+static bool is_canonical(uint64_t address)
+{
+    return address + BIT64(47) < BIT64(48);
+}
+
+/* What the host's processor would see otherwise than the model. */
+static bool is_operand_fair(const struct diff_case *test)
+{
+    /* AMD wants the offset in FS and GS canonical too, not only its sum with the base. */
+    if (test->insn.mem.seg >= X86_FS && !is_canonical(operand_offset(test)))
+        return false;
+    switch (test->insn.id) {
+    case X86_XSAVE:
+    case X86_XSAVEC:
+    case X86_XSAVEOPT:
+    case X86_XRSTOR:
+        return (uint32_t)test->in.gpr[X86_RAX] < 8; /* none of the host's other components; rAX may be the base */
+    default:
+        return true;
+    }
 }
 
 bool generate(struct generator *g, uint16_t row, struct diff_case *test, uint8_t *data_a, uint8_t *data_b)
@@ -391,14 +430,20 @@ bool generate(struct generator *g, uint16_t row, struct diff_case *test, uint8_t
     test->branch = test->row->properties & X86_ROW_BRANCH;
     if (test->insn.id == X86_NOP && test->insn.map == 1 && test->insn.opcode == 0x0d)
         return false; /* 0F 0D with a register: #UD on AMD, nothing on Intel */
+    if ((test->insn.id == X86_LSS || test->insn.id == X86_LFS || test->insn.id == X86_LGS) &&
+        test->insn.prefixes & X86_PFX_REX_W)
+        return false; /* a 64-bit offset on Intel, nothing on AMD */
     if (test->branch && test->insn.prefixes & X86_PFX_OPSIZE)
         return false; /* Intel and AMD do not agree on what 66 means to near branches in 64-bit mode */
     reshape_memory(r, test);
     bool memory = has_memory(&test->insn);
     put_prefixes(r, test, memory);
     randomize(g, test);
-    unsigned size = operand_size(test);
+    unsigned size = image_size(&test->insn);
     uint64_t at = memory ? pick_address(r, size) : DIFF_RW;
+    /* SHA wants its operands aligned (SDM 2B, type 4); AMD's Zen 4 does not mind. */
+    if (test->row->feature == X86_FEAT_SHA)
+        at &= ~15ULL;
     test->in.rip = test->branch ? DIFF_BRANCH_AT : DIFF_CODE + 64 + below(r, 16) * 64;
     test->in.gpr[X86_RSP] = pick_address(r, 64);
     if (one_in(r, 2))
@@ -418,5 +463,5 @@ bool generate(struct generator *g, uint16_t row, struct diff_case *test, uint8_t
         steer_memory(r, test, at);
     if (test->branch)
         steer_branch(r, test, data_a, data_b, at);
-    return !test->branch || is_target_safe(test);
+    return (!test->branch || is_target_safe(test)) && (!memory || is_operand_fair(test));
 }

@@ -135,6 +135,15 @@ static void make_gdt(struct model *model)
         0x00cffb000000ffffULL, /* 20: user, 32 bits */
         0x00cff3000000ffffULL, /* 28: user data */
         0x00affb000000ffffULL, /* 30: user */
+        0,
+        0, /* 40: TSS, 50: LDT: as good as nothing to user mode; 60: TLS */
+        0,
+        0,
+        0,
+        0,
+        0,
+        0,
+        0x0000f50000000000ULL, /* 78: processor number */
     };
 
     for (unsigned i = 0; i < ARRAY_SIZE(descriptors); i++)
@@ -184,8 +193,12 @@ struct model *model_create(void)
                  model->cpuid.cr4_allowed;
     cpu->s.efer = X86_EFER_SCE | X86_EFER_LME | X86_EFER_LMA | X86_EFER_NXE;
     cpu->s.xcr0 = 7;
-    cpu->s.gdtr = (struct x86_table_reg){.base = DIFF_SYSTEM, .limit = 0x37};
+    cpu->s.gdtr = (struct x86_table_reg){.base = DIFF_SYSTEM, .limit = 0x7f};
     cpu->s.idtr.limit = 0;
+    cpu->s.seg[X86_LDTR] = (struct x86_segment){.attr = X86_SEG_UNUSABLE};
+    /* Without an I/O bitmap: it would begin at the limit. */
+    store_le16(model->memory[PAGE_GDT] + 0x800 + 0x66, 0x68);
+    cpu->s.seg[X86_TR] = (struct x86_segment){.base = DIFF_SYSTEM + 0x800, .limit = 0x67, .attr = 0x8b, .selector = 0x40};
     return model;
 }
 

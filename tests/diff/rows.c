@@ -2,6 +2,71 @@
 /* What cannot be compared in user mode, one reason each. */
 #include "tests/diff/diff.h"
 
+#include <cpuid.h>
+
+bool is_state_image(unsigned id)
+{
+    switch (id) {
+    case X86_FXSAVE:
+    case X86_FXRSTOR:
+    case X86_XSAVE:
+    case X86_XSAVEC:
+    case X86_XSAVEOPT:
+    case X86_XRSTOR:
+    case X86_FLDENV:
+    case X86_FNSTENV:
+    case X86_FRSTOR:
+    case X86_FNSAVE:
+        return true;
+    default:
+        return false;
+    }
+}
+
+unsigned image_size(const struct x86_insn *insn)
+{
+    switch (insn->id) {
+    case X86_FXSAVE:
+    case X86_FXRSTOR:
+        return 512;
+    case X86_XSAVE:
+    case X86_XSAVEC:
+    case X86_XSAVEOPT:
+    case X86_XRSTOR:
+        return X86_XSAVE_SIZE;
+    default:
+        break;
+    }
+    for (unsigned i = 0; i < insn->operand_count; i++) /* MASKMOVQ's is implicit */
+        if (insn->op[i].kind == X86_OP_MEM && insn->op[i].size)
+            return insn->op[i].size;
+    return 8;
+}
+
+uint64_t operand_offset(const struct diff_case *test)
+{
+    const struct x86_mem *mem = &test->insn.mem;
+    uint64_t offset = (uint64_t)mem->disp;
+
+    if (mem->base < X86_NO_REG)
+        offset += test->in.gpr[mem->base];
+    else if (mem->base == X86_RIP)
+        offset += test->in.rip + test->insn.length;
+    if (mem->index < X86_NO_REG)
+        offset += test->in.gpr[mem->index] << mem->scale;
+    return test->insn.addrsize == 4 ? (uint32_t)offset : offset;
+}
+
+uint64_t operand_linear(const struct diff_case *test)
+{
+    const struct x86_mem *mem = &test->insn.mem;
+
+    return operand_offset(test) +
+           (mem->seg == X86_FS   ? test->in.fs_base
+            : mem->seg == X86_GS ? test->in.gs_base
+                                 : 0);
+}
+
 struct reason {
     uint16_t id;
     const char *why;
@@ -52,8 +117,20 @@ static const char *find(const struct reason *reasons, size_t n, unsigned id)
     return NULL;
 }
 
+/* What our software has and the host's processor may lack; the model's other features come from the host. */
+static bool host_lacks(unsigned feature)
+{
+    unsigned eax, ebx, ecx, edx;
+
+    if (feature != X86_FEAT_SERIALIZE || !__get_cpuid_count(7, 0, &eax, &ebx, &ecx, &edx))
+        return false;
+    return !(edx >> 14 & 1);
+}
+
 const char *row_skip_reason(const struct x86_row *row)
 {
+    if (host_lacks(row->feature))
+        return "the host's processor does not have it";
     return find(skipped, ARRAY_SIZE(skipped), row->id);
 }
 

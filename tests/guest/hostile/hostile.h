@@ -69,4 +69,84 @@ void uart_garbage(void);
 void fw_cfg_dma_garbage(void);
 void acpi_pm_garbage(void);
 
+/* virtio-queue.c */
+void virtq_self_loop(void);
+void virtq_long_loop(void);
+void virtq_next_out_of_range(void);
+void virtq_head_out_of_range(void);
+void virtq_index_jumps(void);
+void virtq_index_goes_back(void);
+void virtq_zero_length(void);
+void virtq_huge_length(void);
+void virtq_huge_sum(void);
+void virtq_buffer_beyond_ram(void);
+void virtq_buffer_wraps(void);
+void virtq_buffer_in_mmio(void);
+void virtq_read_after_write(void);
+void virtq_wrong_direction(void);
+void virtq_same_buffer(void);
+void virtq_indirect_in_indirect(void);
+void virtq_indirect_length(void);
+void virtq_indirect_address(void);
+void virtq_indirect_loop(void);
+void virtq_indirect_and_next(void);
+void virtq_indirect_too_long(void);
+void virtq_indirect_unnegotiated(void);
+void virtq_random(void);
+void virtq_random_event_index(void);
+void virtq_random_all_features(void);
+void virtq_change_under_way(void);
+
+/* virtio-transport.c */
+void virtq_sizes(void);
+void virtq_rings_in_mmio(void);
+void virtq_rings_beyond_ram(void);
+void virtq_rings_wrap(void);
+void virtq_rings_unaligned(void);
+void virtq_rings_overlap(void);
+void virtq_moves_while_live(void);
+void virtio_notify_early(void);
+void virtio_notify_no_such_queue(void);
+void virtio_no_such_queue(void);
+void virtio_features_not_offered(void);
+void virtio_features_change_while_live(void);
+void virtio_status_backwards(void);
+void virtio_registers_random(void);
+void virtio_config_out_of_range(void);
+void virtio_config_window(void);
+void virtio_vectors_out_of_range(void);
+void virtio_dma_off_in_flight(void);
+void virtio_reset_in_flight(void);
+void virtio_all_at_once(void);
+
+/* virtio-devices.c */
+void blk_sectors(void);
+void blk_lengths(void);
+void blk_unknown_types(void);
+void blk_no_status_byte(void);
+void blk_no_header(void);
+void blk_header_in_pieces(void);
+void blk_direction_swapped(void);
+void blk_discard_garbage(void);
+void blk_id_short(void);
+void blk_reset_stops_dma(void);
+void blk_into_own_rings(void);
+void dma_over_code(void);
+void dma_over_running_code(void);
+void balloon_beyond_ram(void);
+void balloon_odd_lists(void);
+void balloon_takes_code(void);
+void balloon_takes_rings(void);
+void balloon_takes_everything(void);
+void balloon_reports_garbage(void);
+void console_control_garbage(void);
+void console_input_readable(void);
+void console_flood(void);
+void net_short_frames(void);
+void net_long_frames(void);
+void net_header_garbage(void);
+void net_small_buffers(void);
+void net_no_buffers(void);
+void rng_huge(void);
+
 #endif

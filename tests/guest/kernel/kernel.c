@@ -17,9 +17,6 @@ static volatile int caught;
 static uint64_t idt[512] __attribute__((aligned(16)));
 static uint64_t random_state = 0x9e3779b97f4a7c15;
 
-void *memcpy(void *dst, const void *src, size_t n);
-void *memset(void *dst, int c, size_t n);
-
 void *memcpy(void *dst, const void *src, size_t n)
 {
     void *d = dst;

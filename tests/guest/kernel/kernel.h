@@ -45,6 +45,8 @@ void finish(bool pass) __attribute__((noreturn));
         }                                                                                                    \
     } while (0)
 
+void *memcpy(void *dst, const void *src, size_t n);
+void *memset(void *dst, int c, size_t n);
 uint64_t random64(void);
 static inline uint32_t random_below(uint32_t n)
 {

@@ -118,12 +118,26 @@ static size_t put_branch(uint8_t *code)
     return n + len;
 }
 
+/* MOV rCX, small; BT [rbx + 8], rCX: a bit number reaches beyond its operand on both sides. */
+static size_t put_bit_test(uint8_t *code)
+{
+    static const uint8_t bytes[] = {0x48, 0xc7, 0xc1, 0, 0, 0, 0, 0x48, 0x0f, 0xa3, 0x4b, 0x08};
+    size_t n = 0;
+
+    for (size_t i = 0; i < sizeof(bytes); i++) {
+        if (bytes[i] != 0x48 || mode == X86_MODE_64)
+            code[n++] = bytes[i];
+    }
+    store_le32(code + n - (mode == X86_MODE_64 ? 9 : 8), (uint32_t)(next() % 600) - 300);
+    return n;
+}
+
 static size_t make_sequence(uint8_t *code)
 {
     size_t n = 0;
 
     for (unsigned i = 0; i < LENGTH; i++)
-        n += next() % 8 ? put_insn(code + n) : put_branch(code + n);
+        n += next() % 8 ? put_insn(code + n) : next() % 4 ? put_branch(code + n) : put_bit_test(code + n);
     code[n++] = 0xf4;
     return n;
 }
