@@ -237,7 +237,6 @@ static void abuse_one(unsigned kind, unsigned a)
         fail_msg("%s lives with %s", kinds[kind].name, abuses[a].name);
     assert_int_equal(d.msi[0], 1);
     assert_int_equal(driver_used_count(&d, q), 0);
-    assert_true(strstr(d.plat.last_log, kinds[kind].name) != NULL);
     /* Dead until the reset, and quiet. */
     driver_kick(&d, q);
     driver_run(&d);
@@ -313,6 +312,8 @@ static void log_is_bounded(void **state)
         driver_kick(&d, 0);
         driver_run(&d);
         assert_true(driver_needs_reset(&d));
+        if (i == 0)
+            assert_non_null(strstr(d.plat.last_log, "rng0: the guest's driver is at fault"));
     }
     assert_string_equal(d.plat.last_log, "");
     driver_finish(&d);

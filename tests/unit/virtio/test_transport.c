@@ -287,6 +287,7 @@ static void wild_registers(void **state)
             driver_run(&d);
         }
         dev->ops->reset(dev);
+        driver_attach(&d); /* the BARs are gone, too */
         assert_int_equal(driver_status(&d), 0);
         driver_finish(&d);
     }
