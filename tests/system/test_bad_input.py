@@ -497,7 +497,7 @@ def test_storage_fails_under_the_guest(tmp_path):
         disk = full / "disk.img"
         with open(disk, "wb") as f:
             f.truncate(64 * MIB)
-        with Guest("--memory", "256M", "--disk", disk, "--disk", short, "--log", full / "log", "--trace", "all",
+        with Guest("--memory", "256M", "--disk", disk, "--disk", short, "--log", full / "log", "--trace", "virtio,block",
                    control=True) as guest:
             guest.boot()
             assert "rror" in guest.run("dd if=/dev/urandom of=/dev/vda bs=1M count=32 oflag=direct 2>&1", check=False)

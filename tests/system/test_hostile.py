@@ -12,14 +12,14 @@ import time
 
 import pytest
 
-from harness import PATIENCE, TOP, Guest
+from harness import PATIENCE, STOPPED, TOP, TRIPLE_FAULT, Guest
 
 FOLDER = TOP / "tests" / "guest" / "hostile"
 MAIN = (FOLDER / "main.c").read_text()
 NAMES = re.findall(r"^    [TV]\((\w+)\)", MAIN, re.M)
 # These must come to their end: their own checks are part of the test.
 MUST_PASS = re.findall(r"^    V\((\w+)\)", MAIN, re.M)
-PASS, TRIPLE_FAULT = 0x21, 65
+PASS = 0x21
 # These never end by themselves.
 ENDLESS = {"halt_forever": 1, "spin_forever": 1}
 SECONDS = 40
@@ -44,7 +44,7 @@ def must_still_answer(vm):
     qmp = vm.qmp()
     assert qmp.command("query-status")["status"] in ("running", "paused", "shutdown")
     qmp.send("quit")
-    assert vm.end(20) == 0
+    assert vm.end(20) == STOPPED
 
 
 @pytest.mark.parametrize("name", NAMES)
