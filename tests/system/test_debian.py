@@ -140,7 +140,7 @@ def test_kernel_panic_is_an_event(disk):
     """A shell instead of systemd is enough for this."""
     with debian(disk, "--net", "none", "--snapshot", append=f"{APPEND} init=/bin/bash") as guest:
         qmp = guest.qmp()
-        guest.wait_for("bash-", 120)
+        guest.wait_for("job control", 120)
         guest.run("mount -t proc proc /proc; mount -t sysfs sys /sys; modprobe pvpanic-mmio")
         guest.type("echo c >/proc/sysrq-trigger\n")
         guest.wait_for("sysrq triggered crash")
