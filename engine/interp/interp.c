@@ -112,25 +112,20 @@ static int interp_state_put(struct vcpu *vcpu)
 /* True: an event was delivered or is due to the caller; see *exit. */
 static bool deliver_interrupt(struct vcpu *vcpu, struct interp *in)
 {
-    struct vm *vm = vcpu->vm;
-    const struct lapic_ops *lapic = vm->irqs.lapic;
+    const struct lapic_ops *lapic = vcpu->vm->irqs.lapic;
     int vector = -1;
 
     if (!lapic) {
         in->irq = false;
         return true;
     }
-    if (lapic->pending(vcpu)) {
-        vm_lock(vm);
+    if (lapic->pending(vcpu))
         vector = lapic->acknowledge(vcpu);
-        vm_unlock(vm);
-    }
     if (vector < 0) {
         in->irq = false;
         return true;
     }
     in->stats.interrupts++;
-    vm_trace(vm, IRQ, "vCPU %u takes vector 0x%x", vcpu->index, vector);
     return x86_deliver_interrupt(&vcpu->cpu, (uint8_t)vector);
 }
 
