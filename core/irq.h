@@ -32,7 +32,7 @@ struct lapic_ops {
     void (*extint)(struct vm *vm, bool level);
     /* Is a vector deliverable to this vCPU now, TPR considered? Own thread, no lock needed. */
     bool (*pending)(struct vcpu *vcpu);
-    /* Acknowledges and returns it; -1: none after all. Own thread, the caller holds the lock. */
+    /* Acknowledges and returns it; -1: none after all. Own thread, lock not held: it takes it. */
     int (*acknowledge)(struct vcpu *vcpu);
     bool (*msr_read)(struct vcpu *vcpu, uint32_t msr, uint64_t *value);
     bool (*msr_write)(struct vcpu *vcpu, uint32_t msr, uint64_t value);

@@ -8,9 +8,9 @@
 
 #include "base/bytes.h"
 
-#define LEGACY_XMM 160U
-#define FXSAVE_SIZE 512U
-#define XSTATE_ALL (X86_XCR0_X87 | X86_XCR0_SSE | X86_XCR0_AVX)
+#define LEGACY_XMM    160U
+#define FXSAVE_SIZE   512U
+#define XSTATE_ALL    (X86_XCR0_X87 | X86_XCR0_SSE | X86_XCR0_AVX)
 #define XCOMP_COMPACT BIT64(63)
 
 /* Header fields, from its start */
@@ -27,7 +27,8 @@ static struct fx_form fx_form_of(const struct x86_cpu *cpu, const struct x86_ins
 {
     bool long_mode = cpu->mode == X86_MODE_64;
 
-    return (struct fx_form){.wide = long_mode && insn->prefixes & X86_PFX_REX_W, .registers = long_mode ? 16 : 8};
+    return (struct fx_form){.wide = long_mode && insn->prefixes & X86_PFX_REX_W,
+                            .registers = long_mode ? 16 : 8};
 }
 
 static void pack_x87(const struct x86_x87 *x87, uint8_t *buf, bool wide)
@@ -168,8 +169,8 @@ enum x86_result x86_exec_stmxcsr(struct x86_cpu *cpu, const struct x86_insn *ins
 }
 
 /* The operand's address, aligned to `align` or #GP(0). */
-static bool area_linear(struct x86_cpu *cpu, const struct x86_insn *insn, unsigned size, unsigned align, bool write,
-                        uint64_t *lin)
+static bool area_linear(struct x86_cpu *cpu, const struct x86_insn *insn, unsigned size, unsigned align,
+                        bool write, uint64_t *lin)
 {
     if (x86_effective(cpu, insn) & (align - 1)) {
         x86_raise_error(cpu, X86_GP, 0);
@@ -265,8 +266,8 @@ static uint64_t in_use(const struct x86_cpu *cpu, unsigned registers)
 }
 
 /* Writes the parts named by mask at their places; the AVX part is at avx. */
-static bool store_parts(struct x86_cpu *cpu, const struct x86_insn *insn, uint64_t lin, uint64_t mask, bool mxcsr,
-                        unsigned avx)
+static bool store_parts(struct x86_cpu *cpu, const struct x86_insn *insn, uint64_t lin, uint64_t mask,
+                        bool mxcsr, unsigned avx)
 {
     struct fx_form form = fx_form_of(cpu, insn);
     uint8_t buf[FXSAVE_SIZE];
@@ -287,7 +288,8 @@ static bool store_parts(struct x86_cpu *cpu, const struct x86_insn *insn, uint64
     return !(mask & X86_XCR0_AVX) || x86_store_bytes(cpu, lin + avx, buf, form.registers * 16UL, mmu);
 }
 
-/* XSAVE, XSAVEOPT: the latter leaves out what is in its initial state; what was not modified, it writes again. */
+/* XSAVE, XSAVEOPT: the latter leaves out what is in its initial state; what was not modified, it writes
+ * again. */
 enum x86_result x86_exec_xsave(struct x86_cpu *cpu, const struct x86_insn *insn)
 {
     uint64_t rfbm = requested(cpu), lin, old;

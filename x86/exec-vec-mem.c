@@ -49,7 +49,8 @@ static enum x86_result masked_load(struct x86_cpu *cpu, const struct x86_insn *i
         uint64_t value;
         if (!is_set(mask, i, size))
             continue;
-        if (!load_element(cpu, insn->mem.seg, low_bytes(offset + (uint64_t)i * size, insn->addrsize), size, &value))
+        if (!load_element(cpu, insn->mem.seg, low_bytes(offset + (uint64_t)i * size, insn->addrsize), size,
+                          &value))
             return X86_FAULT;
         set_element(&result, i, size, value);
     }
@@ -58,8 +59,8 @@ static enum x86_result masked_load(struct x86_cpu *cpu, const struct x86_insn *i
 }
 
 /* Stores the elements for which `mask` has a bit, all or nothing: the addresses are checked first. */
-static enum x86_result store_masked(struct x86_cpu *cpu, const struct x86_insn *insn, const uint8_t *data, uint32_t mask,
-                                    unsigned bytes, unsigned size)
+static enum x86_result store_masked(struct x86_cpu *cpu, const struct x86_insn *insn, const uint8_t *data,
+                                    uint32_t mask, unsigned bytes, unsigned size)
 {
     uint64_t offset = x86_offset(cpu, insn), lin[8];
 
@@ -68,7 +69,8 @@ static enum x86_result store_masked(struct x86_cpu *cpu, const struct x86_insn *
         if (!(mask >> i & 1))
             continue;
         uint64_t at = low_bytes(offset + (uint64_t)i * size, insn->addrsize);
-        if (!x86_linear(cpu, insn->mem.seg, at, size, X86_MEM_WRITE, &lin[i]) || !x86_rmw(cpu, lin[i], size, &host))
+        if (!x86_linear(cpu, insn->mem.seg, at, size, X86_MEM_WRITE, &lin[i]) ||
+            !x86_rmw(cpu, lin[i], size, &host))
             return X86_FAULT;
     }
     for (unsigned i = 0; i < bytes / size; i++)
@@ -149,7 +151,8 @@ static struct gather gather_shape(const struct x86_insn *insn)
     return g;
 }
 
-static uint64_t gather_offset(const struct x86_cpu *cpu, const struct x86_insn *insn, const struct gather *g, unsigned i)
+static uint64_t gather_offset(const struct x86_cpu *cpu, const struct x86_insn *insn, const struct gather *g,
+                              unsigned i)
 {
     const struct x86_mem *mem = &insn->mem;
     uint64_t index = element(&cpu->s.vec[mem->index & 15], i, g->index);

@@ -118,8 +118,8 @@ static bool has_tiny_half(const struct x86_cpu *cpu, const struct x86_insn *insn
  * makes the host flag that. It does nothing else to a guest that has underflow
  * unmasked, as it is void then (SDM 1 10.2.3.3).
  */
-static bool is_tiny(struct x86_cpu *cpu, const struct x86_insn *insn, const struct x86_thunk *thunk, void *mem,
-                    uint32_t mxcsr)
+static bool is_tiny(struct x86_cpu *cpu, const struct x86_insn *insn, const struct x86_thunk *thunk,
+                    void *mem, uint32_t mxcsr)
 {
     cpu->s.mxcsr = mxcsr | X86_MXCSR_FZ;
     thunk->code(cpu, mem, NULL);
@@ -135,8 +135,8 @@ static bool is_tiny(struct x86_cpu *cpu, const struct x86_insn *insn, const stru
  * masked response has it, not as an unbounded exponent would; and DPPS and DPPD
  * have those of all their steps, not only of the first that faults.
  */
-static enum x86_result run_unmasked(struct x86_cpu *cpu, const struct x86_insn *insn, const struct x86_thunk *thunk,
-                                    void *mem)
+static enum x86_result run_unmasked(struct x86_cpu *cpu, const struct x86_insn *insn,
+                                    const struct x86_thunk *thunk, void *mem)
 {
     const uint32_t before = X86_MXCSR_IE | X86_MXCSR_DE | X86_MXCSR_ZE;
     uint32_t guest = cpu->s.mxcsr;

@@ -81,8 +81,10 @@ int lapic_acknowledge(struct vcpu *vcpu)
 {
     int vector;
 
+    vm_lock(vcpu->vm);
     vector = acknowledge_locked(vcpu->lapic);
     vm_trace(vcpu->vm, IRQ, "vCPU %u takes vector %d", vcpu->index, vector);
+    vm_unlock(vcpu->vm);
     return vector;
 }
 

@@ -120,11 +120,8 @@ static bool deliver_interrupt(struct vcpu *vcpu, struct interp *in)
         in->irq = false;
         return true;
     }
-    if (lapic->pending(vcpu)) {
-        vm_lock(vm);
+    if (lapic->pending(vcpu))
         vector = lapic->acknowledge(vcpu);
-        vm_unlock(vm);
-    }
     if (vector < 0) {
         in->irq = false;
         return true;

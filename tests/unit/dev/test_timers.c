@@ -14,7 +14,7 @@
 #include "tests/unit/dev/fixture.h"
 
 #define MS 1000000ULL
-#define S 1000000000ULL
+#define S  1000000000ULL
 
 static int setup(void **state)
 {
@@ -145,7 +145,7 @@ static void pit_status_and_bcd(void **state)
 {
     struct fixture *f = *state;
 
-    outb(f, 0x43, 0xc2 | 0x20); /* read-back: the status of counter 0 */
+    outb(f, 0x43, 0xc2 | 0x20);                                    /* read-back: the status of counter 0 */
     assert_int_equal(inb(f, 0x40) & 0x7f, 0x40 | 3 << 4 | 3 << 1); /* power-on: no count yet */
     outb(f, 0x43, 0 << 6 | 3 << 4 | 2 << 1 | 1);
     outb(f, 0x40, 0x00);
@@ -484,7 +484,7 @@ static void lapic_deadline(void **state)
     assert_int_equal(count(f, 0x50, MS - 2000, MS / 1000), 0);
     assert_int_equal(count(f, 0x50, MS, MS), 1);
     ops->msr_read(vcpu, 0x6e0, &v);
-    assert_int_equal(v, 0); /* disarmed */
+    assert_int_equal(v, 0);         /* disarmed */
     ops->msr_write(vcpu, 0x6e0, 1); /* long past */
     assert_int_equal(take(f), 0x50);
     ops->msr_write(vcpu, 0x6e0, ~0ULL); /* in 584 years */
@@ -499,13 +499,31 @@ static void lapic_deadline(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        T(pit_is_periodic), T(pit_one_shot_fires_once), T(pit_counts_down), T(pit_gate_and_port61),
-        T(pit_gate_triggers_mode_1_and_5), T(pit_status_and_bcd), T(refresh_toggles), T(pit_does_not_storm),
-        T(rtc_tells_utc), T(rtc_can_be_set), T(rtc_interrupts), T(rtc_update_in_progress), T(rtc_knows_memory),
-        T(pm_timer_runs), T(pm_timer_overflow_is_an_sci), T(pm_power), T(pm_resets),
-        T(hpet_counts), T(hpet_fires_once_and_periodically), T(hpet_level_waits_for_status),
-        T(hpet_replaces_the_pit), T(hpet_wraps),
-        T(lapic_one_shot), T(lapic_periodic), T(lapic_deadline),
+        T(pit_is_periodic),
+        T(pit_one_shot_fires_once),
+        T(pit_counts_down),
+        T(pit_gate_and_port61),
+        T(pit_gate_triggers_mode_1_and_5),
+        T(pit_status_and_bcd),
+        T(refresh_toggles),
+        T(pit_does_not_storm),
+        T(rtc_tells_utc),
+        T(rtc_can_be_set),
+        T(rtc_interrupts),
+        T(rtc_update_in_progress),
+        T(rtc_knows_memory),
+        T(pm_timer_runs),
+        T(pm_timer_overflow_is_an_sci),
+        T(pm_power),
+        T(pm_resets),
+        T(hpet_counts),
+        T(hpet_fires_once_and_periodically),
+        T(hpet_level_waits_for_status),
+        T(hpet_replaces_the_pit),
+        T(hpet_wraps),
+        T(lapic_one_shot),
+        T(lapic_periodic),
+        T(lapic_deadline),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
