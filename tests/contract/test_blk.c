@@ -39,7 +39,8 @@ static void file_drop(void)
 
 static struct blk *disk_open(enum block_io io, enum block_direct direct, bool snapshot)
 {
-    struct block_options o = {.path = path, .format = "raw", .io = io, .direct = direct, .snapshot = snapshot};
+    struct block_options o = {
+        .path = path, .format = "raw", .io = io, .direct = direct, .snapshot = snapshot};
     struct error err = {0};
     struct blk *blk = NULL;
 
@@ -57,8 +58,8 @@ static void content_read(struct blk *blk)
 {
     struct blk_vec vec = {content, SIZE};
     int result = 1;
-    struct blk_req req = {.op = BLK_READ, .len = SIZE, .vec = &vec, .vec_count = 1, .done = store_result,
-                          .opaque = &result};
+    struct blk_req req = {
+        .op = BLK_READ, .len = SIZE, .vec = &vec, .vec_count = 1, .done = store_result, .opaque = &result};
 
     blk->ops->submit(blk, &req);
     blk->ops->drain(blk);
@@ -69,8 +70,13 @@ static void content_read(struct blk *blk)
 static void run(const char *name, struct blk *blk, void (*inject)(struct blk_subject *s, unsigned n))
 {
     for (unsigned seed = 1; seed <= 3; seed++) {
-        struct blk_subject s = {.name = name, .blk = blk, .loop = loop, .initial = content, .inject = inject,
-                                .seed = seed, .rounds = 400};
+        struct blk_subject s = {.name = name,
+                                .blk = blk,
+                                .loop = loop,
+                                .initial = content,
+                                .inject = inject,
+                                .seed = seed,
+                                .rounds = 400};
 
         content_read(blk);
         blk_suite_run(&s);
@@ -172,9 +178,12 @@ static void faults_below_overlay(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(uring_direct),     cmocka_unit_test(uring_buffered),
-        cmocka_unit_test(threads_direct),   cmocka_unit_test(threads_buffered),
-        cmocka_unit_test(overlay),          cmocka_unit_test(faults_above_raw),
+        cmocka_unit_test(uring_direct),
+        cmocka_unit_test(uring_buffered),
+        cmocka_unit_test(threads_direct),
+        cmocka_unit_test(threads_buffered),
+        cmocka_unit_test(overlay),
+        cmocka_unit_test(faults_above_raw),
         cmocka_unit_test(faults_below_overlay),
     };
 

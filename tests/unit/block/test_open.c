@@ -91,7 +91,8 @@ static void wrong_kinds(void **state)
     refuse(&(struct block_options){.path = dir, .read_only = true}, EISDIR, "is a directory");
     refuse(&(struct block_options){.path = "/dev/null"}, EINVAL, "neither a file nor a block device");
     assert_int_equal(mkfifo(path, 0600), 0);
-    refuse(&(struct block_options){.path = path}, EINVAL, "neither a file nor a block device"); /* and does not hang */
+    refuse(&(struct block_options){.path = path}, EINVAL,
+           "neither a file nor a block device"); /* and does not hang */
 }
 
 static void wrong_sizes(void **state)
@@ -193,8 +194,13 @@ static int transfer(struct blk *blk, enum blk_op op, void *buf, size_t len, uint
 {
     struct blk_vec vec = {buf, len};
     int result = 1;
-    struct blk_req req = {.op = op, .offset = offset, .len = len, .vec = &vec,
-                          .vec_count = op <= BLK_WRITE, .done = store_result, .opaque = &result};
+    struct blk_req req = {.op = op,
+                          .offset = offset,
+                          .len = len,
+                          .vec = &vec,
+                          .vec_count = op <= BLK_WRITE,
+                          .done = store_result,
+                          .opaque = &result};
 
     blk->ops->submit(blk, &req);
     blk->ops->drain(blk);
@@ -222,7 +228,8 @@ static void truncated_underneath(void **state)
     }
 }
 
-/* The host's limit of a file's size stands for a full disk: part of a write goes through, and the rest says why. */
+/* The host's limit of a file's size stands for a full disk: part of a write goes through, and the rest says
+ * why. */
 static void no_space(void **state)
 {
     static const enum block_io ways[] = {BLOCK_IO_AUTO, BLOCK_IO_THREADS};
@@ -314,9 +321,9 @@ static void no_temporary_directory(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        T(missing),   T(wrong_kinds), T(wrong_sizes),          T(other_formats), T(permissions),
-        T(locks),     T(properties),  T(truncated_underneath), T(no_space),      T(full_device),
-        T(holes),     T(no_temporary_directory),
+        T(missing),     T(wrong_kinds), T(wrong_sizes), T(other_formats),
+        T(permissions), T(locks),       T(properties),  T(truncated_underneath),
+        T(no_space),    T(full_device), T(holes),       T(no_temporary_directory),
     };
 
     signal(SIGXFSZ, SIG_IGN);
