@@ -11,6 +11,7 @@
 
 #include "base/list.h"
 #include "core/loop.h"
+#include "net/gate.h"
 #include "net/hostfwd.h"
 #include "net/net.h"
 
@@ -47,6 +48,7 @@ struct slirp_net {
     unsigned fd_count;
     unsigned round;
     bool ready; /* some fd is */
+    bool ipv6;
     struct list_node queue; /* of struct frame: for the guest */
     size_t queued;
     uint8_t tx[NET_FRAME_MAX];
@@ -114,6 +116,9 @@ static void slirp_send(struct net *net, const struct net_vec *vec, unsigned coun
         memcpy(s->tx + len, vec[i].base, vec[i].len);
         len += vec[i].len;
     }
+    len = gate_check(s->tx, len, s->ipv6);
+    if (!len)
+        return;
     slirp_input(s->slirp, s->tx, (int)len);
     wake(s);
 }
@@ -369,8 +374,8 @@ static int forward(struct slirp_net *s, const char *text, size_t len, struct err
         return 0;
     r = errno ? errno : EINVAL;
     inet_ntop(AF_INET, &f.host, host, sizeof(host));
-    return error_set(err, r, "hostfwd %.*s: cannot listen on %s port %u: %s%s", (int)len, text, host, f.host_port,
-                     strerror(r),
+    return error_set(err, r, "hostfwd %.*s: cannot listen on %s port %u: %s%s", (int)len, text, host,
+                     f.host_port, strerror(r),
                      r == EADDRINUSE ? "; choose another port"
                      : r == EACCES   ? "; ports below 1024 need privilege, choose a higher one"
                                      : "");
@@ -434,6 +439,7 @@ int net_slirp_open(struct loop *loop, const struct net_slirp_options *o, struct 
     if (!s)
         return error_set(err, ENOMEM, "no memory for the user-mode network");
     s->loop = loop;
+    s->ipv6 = o->ipv6;
     s->net = (struct net){.ops = &slirp_ops, .link_up = true};
     list_init(&s->queue);
     s->wake = (struct loop_timer){.fn = woken, .opaque = s};

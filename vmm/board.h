@@ -7,8 +7,8 @@
 
 /* Makes every device that the options ask for; consoles exist already. */
 int board_make(struct vmm *vmm, struct error *err);
-/* What firmware would have done, and tables for the guest, before the kernel is loaded; at each reset. */
-void board_direct_boot(struct vmm *vmm, struct boot *boot);
+/* What firmware would have done, and its tables, before the kernel is loaded; at each reset. */
+int board_without_firmware(struct vmm *vmm, struct error *err);
 /* After vm_finish(). */
 void board_finish(struct vmm *vmm);
 

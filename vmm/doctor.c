@@ -20,7 +20,7 @@ enum verdict { GOOD, POOR, MISSING };
 
 struct finding {
     enum verdict verdict;
-    char text[256];
+    char text[512];
     char cost[256]; /* empty if good */
     char mend[256];
 };

@@ -81,8 +81,7 @@ static void on_reset(void *opaque, struct vm *vm)
     struct vmm *vmm = opaque;
     struct error err = {0};
 
-    board_direct_boot(vmm, vmm->boot);
-    if (boot_load(vmm->boot, vm, &err) == 0)
+    if (board_without_firmware(vmm, &err) == 0 && boot_load(vmm->boot, vm, &err) == 0)
         return;
     if (vmm->booted) {
         vm_log(vm, LOG_ERROR, "the guest cannot boot again: %s", err.text);

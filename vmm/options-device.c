@@ -3,11 +3,11 @@
  * Values with parts: a first word, then comma-separated settings. A comma inside
  * of a value is written twice.
  */
-#include <arpa/inet.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "core/trace.h"
+#include "net/hostfwd.h"
 #include "vmm/options-internal.h"
 
 const char *const disk_formats[] = {[DISK_AUTO] = "auto", [DISK_RAW] = "raw", [DISK_QCOW2] = "qcow2", NULL};
@@ -188,47 +188,21 @@ int parse_disk(struct run_options *o, const struct option *option, const char *v
 
 /* ---- --net ---- */
 
-/* "[ADDR:]PORT", which may begin with the ':' of an empty address; the text is cut up. */
-static int parse_endpoint(char *text, uint8_t addr[4], uint16_t *port)
-{
-    char *colon = strrchr(text, ':');
-    uint64_t number = 0;
-
-    if (colon)
-        *colon = 0;
-    if (colon && *text && inet_pton(AF_INET, text, addr) != 1)
-        return -EINVAL;
-    if (parse_uint(colon ? colon + 1 : text, 65535, &number) < 0 || !number)
-        return -EINVAL;
-    *port = (uint16_t)number;
-    return 0;
-}
-
 static int net_forward(void *object, const char *value, struct error *err)
 {
     struct opt_net *net = object;
-    struct opt_forward f = {0};
-    char buf[128], *host, *guest;
+    struct hostfwd parsed;
+    int r;
 
     if (net->kind != NET_USER)
         return error_set(err, EINVAL, "hostfwd is for --net user");
     if (net->forward_count == OPT_MAX_FORWARDS)
         return error_set(err, EINVAL, "more than %d forwarded ports", OPT_MAX_FORWARDS);
-    snprintf(buf, sizeof(buf), "%s", value);
-    host = strchr(buf, ':');
-    guest = strchr(buf, '-');
-    if (!host || !guest || guest < host || (strncmp(buf, "tcp:", 4) && strncmp(buf, "udp:", 4)))
-        return error_set(err, EINVAL, "hostfwd=%s: say tcp:HOSTPORT-:GUESTPORT, for example tcp:2222-:22",
-                         value);
-    f.udp = buf[0] == 'u';
-    *host++ = 0;
-    *guest++ = 0;
-    if (parse_endpoint(host, f.host_addr, &f.host_port) < 0)
-        return error_set(err, EINVAL, "hostfwd=%s: '%s' is not a port (1 to 65535) of the host", value, host);
-    if (parse_endpoint(guest, f.guest_addr, &f.guest_port) < 0)
-        return error_set(err, EINVAL, "hostfwd=%s: the guest's port must be 1 to 65535", value);
-    net->forward[net->forward_count++] = f;
-    return 0;
+    r = hostfwd_parse(value, strlen(value), &parsed, err);
+    if (r == 0)
+        r = copy_text(&net->forward[net->forward_count], value, err);
+    net->forward_count += r == 0;
+    return r;
 }
 
 static int net_mac(void *object, const char *value, struct error *err)
@@ -266,10 +240,13 @@ static int net_kind(struct opt_net *net, const char *word, struct error *err)
     return 0;
 }
 
-static void net_clear(struct run_options *o)
+void net_clear(struct run_options *o)
 {
-    for (unsigned i = 0; i < o->net_count; i++)
+    for (unsigned i = 0; i < o->net_count; i++) {
         free(o->net[i].tap);
+        for (unsigned j = 0; j < o->net[i].forward_count; j++)
+            free(o->net[i].forward[j]);
+    }
     o->net_count = 0;
 }
 

@@ -62,10 +62,11 @@ int parse_disk(struct run_options *o, const struct option *option, const char *v
                const struct opt_source *source, struct error *err);
 int parse_net(struct run_options *o, const struct option *option, const char *value,
               const struct opt_source *source, struct error *err);
+/* Forgets the network cards. */
+void net_clear(struct run_options *o);
 int parse_console(struct run_options *o, const struct option *option, const char *value,
                   const struct opt_source *source, struct error *err);
 int parse_trace(struct run_options *o, const struct option *option, const char *value,
                 const struct opt_source *source, struct error *err);
-extern const char *const disk_formats[];
 
 #endif

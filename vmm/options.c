@@ -33,8 +33,7 @@ void options_finish(struct run_options *o)
         free(o->disk[i].path);
         free(o->disk[i].serial);
     }
-    for (unsigned i = 0; i < o->net_count; i++)
-        free(o->net[i].tap);
+    net_clear(o);
     for (unsigned i = 0; i < o->console_count; i++)
         free(o->console[i].path);
     for (unsigned i = 0; i < o->trace_count; i++)

@@ -28,6 +28,8 @@ struct opt_module {
     char *cmdline; /* NULL: the path */
 };
 
+extern const char *const disk_formats[]; /* by enum opt_disk_format */
+
 struct opt_disk {
     char *path;
     int format; /* enum opt_disk_format */
@@ -36,20 +38,12 @@ struct opt_disk {
     char *serial; /* NULL: made up */
 };
 
-struct opt_forward {
-    bool udp;
-    uint8_t host_addr[4]; /* 0.0.0.0 unless told */
-    uint16_t host_port;
-    uint8_t guest_addr[4]; /* all 0: the guest */
-    uint16_t guest_port;
-};
-
 struct opt_net {
     int kind; /* enum opt_net_kind */
     char *tap;
     bool has_mac;
     uint8_t mac[6];
-    struct opt_forward forward[OPT_MAX_FORWARDS];
+    char *forward[OPT_MAX_FORWARDS]; /* as net/net.h describes them, checked */
     unsigned forward_count;
 };
 

@@ -9,7 +9,6 @@
 
 #include "core/blk.h"
 #include "core/chardev.h"
-#include "core/net.h"
 #include "core/vm.h"
 #include "vmm/boot/boot.h"
 #include "vmm/console.h"
@@ -42,10 +41,9 @@ struct vmm {
 
     struct chardev *console[OPT_MAX_CONSOLES];
     struct chardev *debugcon;
-    struct blk *disk[OPT_MAX_DISKS];
-    struct net *net[OPT_MAX_NETS];
+    struct blk *disk[OPT_MAX_DISKS];       /* the devices', for questions */
     void (*power_button)(struct vmm *vmm); /* set by main.c */
-    void *board;                           /* main.c's */
+    struct board *board;
 
     struct control *control;
     struct loop_fd signals;

@@ -8,9 +8,9 @@
 
 #include "base/bytes.h"
 
-#define LEGACY_XMM 160U
-#define FXSAVE_SIZE 512U
-#define XSTATE_ALL (X86_XCR0_X87 | X86_XCR0_SSE | X86_XCR0_AVX)
+#define LEGACY_XMM    160U
+#define FXSAVE_SIZE   512U
+#define XSTATE_ALL    (X86_XCR0_X87 | X86_XCR0_SSE | X86_XCR0_AVX)
 #define XCOMP_COMPACT BIT64(63)
 
 /* Header fields, from its start */
@@ -27,7 +27,8 @@ static struct fx_form fx_form_of(const struct x86_cpu *cpu, const struct x86_ins
 {
     bool long_mode = cpu->mode == X86_MODE_64;
 
-    return (struct fx_form){.wide = long_mode && insn->prefixes & X86_PFX_REX_W, .registers = long_mode ? 16 : 8};
+    return (struct fx_form){.wide = long_mode && insn->prefixes & X86_PFX_REX_W,
+                            .registers = long_mode ? 16 : 8};
 }
 
 static void pack_x87(const struct x86_x87 *x87, uint8_t *buf, bool wide)
@@ -168,15 +169,24 @@ enum x86_result x86_exec_stmxcsr(struct x86_cpu *cpu, const struct x86_insn *ins
 }
 
 /* The operand's address, aligned to `align` or #GP(0). */
-static bool area_linear(struct x86_cpu *cpu, const struct x86_insn *insn, unsigned size, unsigned align, bool write,
-                        uint64_t *lin)
+static bool area_linear(struct x86_cpu *cpu, const struct x86_insn *insn, unsigned size, unsigned align,
+                        bool write, uint64_t *lin)
 {
-    if (!x86_mem_linear(cpu, insn, size, write ? X86_MEM_WRITE : X86_MEM_READ, lin))
-        return false;
-    if (*lin & (align - 1)) {
+    if (x86_effective(cpu, insn) & (align - 1)) {
         x86_raise_error(cpu, X86_GP, 0);
         return false;
     }
+    return x86_mem_linear(cpu, insn, size, write ? X86_MEM_WRITE : X86_MEM_READ, lin);
+}
+
+/* All of the area up to `size` may be written: nothing is changed by a fault later. */
+static bool check_area(struct x86_cpu *cpu, uint64_t lin, unsigned size)
+{
+    void *host;
+
+    for (unsigned at = 0; at < size; at += 16)
+        if (!x86_rmw(cpu, lin + at, 16, &host))
+            return false;
     return true;
 }
 
@@ -193,7 +203,7 @@ enum x86_result x86_exec_fxsave(struct x86_cpu *cpu, const struct x86_insn *insn
     size_t size = LEGACY_XMM;
     uint64_t lin;
 
-    if (!area_linear(cpu, insn, FXSAVE_SIZE, 16, true, &lin))
+    if (!area_linear(cpu, insn, FXSAVE_SIZE, 16, true, &lin) || !check_area(cpu, lin, FXSAVE_SIZE))
         return X86_FAULT;
     pack_x87(&cpu->s.x87, buf, form.wide);
     pack_mxcsr(&cpu->s, buf);
@@ -256,8 +266,8 @@ static uint64_t in_use(const struct x86_cpu *cpu, unsigned registers)
 }
 
 /* Writes the parts named by mask at their places; the AVX part is at avx. */
-static bool store_parts(struct x86_cpu *cpu, const struct x86_insn *insn, uint64_t lin, uint64_t mask, bool mxcsr,
-                        unsigned avx)
+static bool store_parts(struct x86_cpu *cpu, const struct x86_insn *insn, uint64_t lin, uint64_t mask,
+                        bool mxcsr, unsigned avx)
 {
     struct fx_form form = fx_form_of(cpu, insn);
     uint8_t buf[FXSAVE_SIZE];
@@ -278,18 +288,8 @@ static bool store_parts(struct x86_cpu *cpu, const struct x86_insn *insn, uint64
     return !(mask & X86_XCR0_AVX) || x86_store_bytes(cpu, lin + avx, buf, form.registers * 16UL, mmu);
 }
 
-/* All of the area up to `size` may be written: nothing is changed by a fault later. */
-static bool check_area(struct x86_cpu *cpu, uint64_t lin, unsigned size)
-{
-    void *host;
-
-    for (uint64_t at = lin; at < lin + size; at += 64)
-        if (!x86_rmw(cpu, at, 64, &host))
-            return false;
-    return true;
-}
-
-/* XSAVE, XSAVEOPT: the latter leaves out what is in its initial state; what was not modified, it writes again. */
+/* XSAVE, XSAVEOPT: the latter leaves out what is in its initial state; what was not modified, it writes
+ * again. */
 enum x86_result x86_exec_xsave(struct x86_cpu *cpu, const struct x86_insn *insn)
 {
     uint64_t rfbm = requested(cpu), lin, old;

@@ -27,7 +27,8 @@ bool vec_memory_end(struct x86_cpu *cpu, struct vec_memory *m);
 /* The first MMX instruction: TOP becomes 0 and all registers are in use. */
 void vec_mmx_enter(struct x86_cpu *cpu);
 
-/* An x87 exception is pending: the next waiting instruction raises #MF (with CR0.NE clear too: IRQ 13 is not modelled). */
+/* An x87 exception is pending: the next waiting instruction raises #MF (with CR0.NE clear too: IRQ 13 is not
+ * modelled). */
 static inline bool vec_x87_pending(const struct x86_cpu *cpu)
 {
     return cpu->s.x87.fsw & X86_FSW_ES;

@@ -49,7 +49,8 @@ static enum x86_result masked_load(struct x86_cpu *cpu, const struct x86_insn *i
         uint64_t value;
         if (!is_set(mask, i, size))
             continue;
-        if (!load_element(cpu, insn->mem.seg, low_bytes(offset + (uint64_t)i * size, insn->addrsize), size, &value))
+        if (!load_element(cpu, insn->mem.seg, low_bytes(offset + (uint64_t)i * size, insn->addrsize), size,
+                          &value))
             return X86_FAULT;
         set_element(&result, i, size, value);
     }
@@ -57,21 +58,19 @@ static enum x86_result masked_load(struct x86_cpu *cpu, const struct x86_insn *i
     return X86_NEXT;
 }
 
-/*
- * Stores the bytes of `data` for which `mask` has a bit, all or nothing: the
- * addresses are checked first, element by element.
- */
-static enum x86_result store_masked(struct x86_cpu *cpu, const struct x86_insn *insn, uint64_t offset,
-                                    const uint8_t *data, uint32_t mask, unsigned bytes, unsigned size)
+/* Stores the elements for which `mask` has a bit, all or nothing: the addresses are checked first. */
+static enum x86_result store_masked(struct x86_cpu *cpu, const struct x86_insn *insn, const uint8_t *data,
+                                    uint32_t mask, unsigned bytes, unsigned size)
 {
-    uint64_t lin[32];
+    uint64_t offset = x86_offset(cpu, insn), lin[8];
 
     for (unsigned i = 0; i < bytes / size; i++) {
         void *host;
         if (!(mask >> i & 1))
             continue;
         uint64_t at = low_bytes(offset + (uint64_t)i * size, insn->addrsize);
-        if (!x86_linear(cpu, insn->mem.seg, at, size, X86_MEM_WRITE, &lin[i]) || !x86_rmw(cpu, lin[i], size, &host))
+        if (!x86_linear(cpu, insn->mem.seg, at, size, X86_MEM_WRITE, &lin[i]) ||
+            !x86_rmw(cpu, lin[i], size, &host))
             return X86_FAULT;
     }
     for (unsigned i = 0; i < bytes / size; i++)
@@ -91,25 +90,34 @@ enum x86_result x86_exec_vmaskmov(struct x86_cpu *cpu, const struct x86_insn *in
     const struct x86_operand *data = &insn->op[2];
     for (unsigned i = 0; i < data->size / size; i++)
         mask |= is_set(&cpu->s.vec[insn->op[1].reg], i, size) ? BIT(i) : 0;
-    return store_masked(cpu, insn, x86_offset(cpu, insn), cpu->s.vec[data->reg].b, mask, data->size, size);
+    return store_masked(cpu, insn, cpu->s.vec[data->reg].b, mask, data->size, size);
 }
 
-/* MASKMOVQ, MASKMOVDQU: bytes to [rDI]. The x87 becomes MMX even if the store faults, as on AMD's processors. */
+/*
+ * MASKMOVQ, MASKMOVDQU: bytes to [rDI]. All of them must be writable, whatever the
+ * mask (SDM 2B leaves that open), and the x87 becomes MMX even if they are not: as
+ * AMD's processors have it.
+ */
 enum x86_result x86_exec_maskmov(struct x86_cpu *cpu, const struct x86_insn *insn)
 {
     bool mmx = insn->id == X86_MASKMOVQ;
     unsigned bytes = mmx ? 8 : 16;
-    uint32_t mask = 0;
+    uint64_t lin;
+    void *host;
 
     if (mmx && vec_x87_pending(cpu))
         return x86_raise(cpu, X86_MF);
     if (mmx)
         vec_mmx_enter(cpu);
+    if (!x86_linear(cpu, insn->mem.seg, x86_offset(cpu, insn), bytes, X86_MEM_WRITE, &lin) ||
+        !x86_rmw(cpu, lin, bytes, &host))
+        return X86_FAULT;
     const uint8_t *data = mmx ? cpu->s.x87.st[insn->op[0].reg] : cpu->s.vec[insn->op[0].reg].b;
     const uint8_t *select = mmx ? cpu->s.x87.st[insn->op[1].reg] : cpu->s.vec[insn->op[1].reg].b;
     for (unsigned i = 0; i < bytes; i++)
-        mask |= (uint32_t)(select[i] >> 7) << i;
-    return store_masked(cpu, insn, x86_offset(cpu, insn), data, mask, bytes, 1);
+        if (select[i] & 0x80 && !x86_store_bytes(cpu, lin + i, data + i, 1, cpu->mmu_index))
+            return X86_FAULT;
+    return X86_NEXT;
 }
 
 struct gather {
@@ -143,7 +151,8 @@ static struct gather gather_shape(const struct x86_insn *insn)
     return g;
 }
 
-static uint64_t gather_offset(const struct x86_cpu *cpu, const struct x86_insn *insn, const struct gather *g, unsigned i)
+static uint64_t gather_offset(const struct x86_cpu *cpu, const struct x86_insn *insn, const struct gather *g,
+                              unsigned i)
 {
     const struct x86_mem *mem = &insn->mem;
     uint64_t index = element(&cpu->s.vec[mem->index & 15], i, g->index);

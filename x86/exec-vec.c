@@ -99,38 +99,62 @@ static void undo_restore(struct x86_cpu *cpu, const struct x86_insn *insn, const
         cpu->s.x87 = undo->x87;
 }
 
+/* A denormal half among what VCVTPS2PH, which does not know FZ, has made. */
+static bool has_tiny_half(const struct x86_cpu *cpu, const struct x86_insn *insn, const void *mem)
+{
+    const struct x86_operand *op = &insn->op[0];
+    const uint8_t *half = op->kind == X86_OP_MEM ? mem : cpu->s.vec[op->reg].b;
+
+    for (unsigned i = 0; i < (insn->vex_l ? 8 : 4); i++) {
+        unsigned v = load_le16(half + i * 2);
+        if (!(v & 0x7c00) && v & 0x3ff)
+            return true;
+    }
+    return false;
+}
+
 /*
- * With some exception unmasked. Those found before computing (invalid, denormal,
- * divide by zero) suppress those found after it if one of them is unmasked
- * (SDM 1 11.5.2.1). Unmasked underflow means any tiny result, masked only an
- * inexact one: FZ makes the host flag each tiny result, and does nothing else to a
- * guest that has underflow unmasked, as then it is void (SDM 1 10.2.3.3).
+ * Is any result tiny, so that unmasked underflow is signalled even if it is exact? FZ
+ * makes the host flag that. It does nothing else to a guest that has underflow
+ * unmasked, as it is void then (SDM 1 10.2.3.3).
  */
-static enum x86_result run_unmasked(struct x86_cpu *cpu, const struct x86_insn *insn, const struct x86_thunk *thunk,
-                                    void *mem)
+static bool is_tiny(struct x86_cpu *cpu, const struct x86_insn *insn, const struct x86_thunk *thunk,
+                    void *mem, uint32_t mxcsr)
+{
+    cpu->s.mxcsr = mxcsr | X86_MXCSR_FZ;
+    thunk->code(cpu, mem, NULL);
+    return cpu->s.mxcsr & X86_MXCSR_UE || (insn->id == X86_VCVTPS2PH && has_tiny_half(cpu, insn, mem));
+}
+
+/*
+ * With some exception unmasked: run with all masked, and see what was flagged. What
+ * is found before computing (invalid, denormal, divide by zero) suppresses what is
+ * found after it, if one of the former is unmasked (SDM 1 11.5.2).
+ *
+ * Not exact in the flags of what faults: PE beside an unmasked OE or UE is as the
+ * masked response has it, not as an unbounded exponent would; and DPPS and DPPD
+ * have those of all their steps, not only of the first that faults.
+ */
+static enum x86_result run_unmasked(struct x86_cpu *cpu, const struct x86_insn *insn,
+                                    const struct x86_thunk *thunk, void *mem)
 {
     const uint32_t before = X86_MXCSR_IE | X86_MXCSR_DE | X86_MXCSR_ZE;
     uint32_t guest = cpu->s.mxcsr;
     uint32_t run = (guest | X86_MXCSR_MASKS) & ~X86_MXCSR_FLAGS;
     uint32_t enabled = ~(guest >> X86_MXCSR_MASK_SHIFT) & X86_MXCSR_FLAGS;
+    uint32_t tiny = 0;
     struct undo undo;
 
     undo_save(cpu, insn, &undo);
     if (enabled & X86_MXCSR_UE) {
-        cpu->s.mxcsr = run | X86_MXCSR_FZ;
-        thunk->code(cpu, mem, NULL);
-        bool tiny = cpu->s.mxcsr & X86_MXCSR_UE;
-        undo_restore(cpu, insn, &undo);
         run &= ~X86_MXCSR_FZ;
-        cpu->s.mxcsr = run;
-        thunk->code(cpu, mem, NULL);
-        cpu->s.mxcsr |= tiny ? X86_MXCSR_UE : 0;
-    } else {
-        cpu->s.mxcsr = run;
-        thunk->code(cpu, mem, NULL);
+        tiny = is_tiny(cpu, insn, thunk, mem, run) ? X86_MXCSR_UE : 0;
+        undo_restore(cpu, insn, &undo);
     }
+    cpu->s.mxcsr = run;
+    thunk->code(cpu, mem, NULL);
 
-    uint32_t flags = cpu->s.mxcsr & X86_MXCSR_FLAGS;
+    uint32_t flags = (cpu->s.mxcsr & X86_MXCSR_FLAGS) | tiny;
     if (flags & enabled & before)
         flags &= before;
     cpu->s.mxcsr = guest | flags;

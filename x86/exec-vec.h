@@ -116,9 +116,9 @@ X86_EXEC_VEC_SPECIAL_LIST(X86_EXEC_VEC_DECLARE)
 #define X86_EXEC_VEC_SPECIAL_ENTRY(id, name) [X86_##id] = x86_exec_##name,
 
 /* Designated initialisers for x86_exec_table. */
-#define X86_EXEC_VEC_TABLE \
-    X86_EXEC_VEC_LIST(X86_EXEC_VEC_ENTRY) \
-    X86_EXEC_X87_LIST(X86_EXEC_X87_ENTRY) \
+#define X86_EXEC_VEC_TABLE                                                                                   \
+    X86_EXEC_VEC_LIST(X86_EXEC_VEC_ENTRY)                                                                    \
+    X86_EXEC_X87_LIST(X86_EXEC_X87_ENTRY)                                                                    \
     X86_EXEC_VEC_SPECIAL_LIST(X86_EXEC_VEC_SPECIAL_ENTRY)
 
 #endif

@@ -12,8 +12,8 @@
 
 #include "base/bytes.h"
 
-#define ENV_16 14U
-#define ENV_32 28U
+#define ENV_16  14U
+#define ENV_32  28U
 #define X87_REG 10U
 
 void x86_x87_set_top(struct x86_x87 *x87, unsigned top)
@@ -244,7 +244,8 @@ static void unpack_env(struct x86_cpu *cpu, const struct x86_insn *insn, const u
 }
 
 /* Linear address of the whole operand, 14 to 108 bytes. */
-static bool env_linear(struct x86_cpu *cpu, const struct x86_insn *insn, unsigned size, bool write, uint64_t *lin)
+static bool env_linear(struct x86_cpu *cpu, const struct x86_insn *insn, unsigned size, bool write,
+                       uint64_t *lin)
 {
     return x86_mem_linear(cpu, insn, size, write ? X86_MEM_WRITE : X86_MEM_READ, lin);
 }

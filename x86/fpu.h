@@ -11,32 +11,32 @@
 
 #include "x86/cpu.h"
 
-#define X86_FSW_IE BIT(0)
-#define X86_FSW_DE BIT(1)
-#define X86_FSW_ZE BIT(2)
-#define X86_FSW_OE BIT(3)
-#define X86_FSW_UE BIT(4)
-#define X86_FSW_PE BIT(5)
-#define X86_FSW_EXCEPTIONS 0x3fU
-#define X86_FSW_ES BIT(7) /* an unmasked exception is pending */
-#define X86_FSW_B  BIT(15) /* the same */
-#define X86_FSW_TOP_SHIFT 11
+#define X86_FSW_IE           BIT(0)
+#define X86_FSW_DE           BIT(1)
+#define X86_FSW_ZE           BIT(2)
+#define X86_FSW_OE           BIT(3)
+#define X86_FSW_UE           BIT(4)
+#define X86_FSW_PE           BIT(5)
+#define X86_FSW_EXCEPTIONS   0x3fU
+#define X86_FSW_ES           BIT(7)  /* an unmasked exception is pending */
+#define X86_FSW_B            BIT(15) /* the same */
+#define X86_FSW_TOP_SHIFT    11
 
-#define X86_MXCSR_IE BIT(0)
-#define X86_MXCSR_DE BIT(1)
-#define X86_MXCSR_ZE BIT(2)
-#define X86_MXCSR_OE BIT(3)
-#define X86_MXCSR_UE BIT(4)
-#define X86_MXCSR_PE BIT(5)
-#define X86_MXCSR_FLAGS 0x003fU
-#define X86_MXCSR_MASKS 0x1f80U
+#define X86_MXCSR_IE         BIT(0)
+#define X86_MXCSR_DE         BIT(1)
+#define X86_MXCSR_ZE         BIT(2)
+#define X86_MXCSR_OE         BIT(3)
+#define X86_MXCSR_UE         BIT(4)
+#define X86_MXCSR_PE         BIT(5)
+#define X86_MXCSR_FLAGS      0x003fU
+#define X86_MXCSR_MASKS      0x1f80U
 #define X86_MXCSR_MASK_SHIFT 7
-#define X86_MXCSR_UM BIT(11)
-#define X86_MXCSR_FZ BIT(15)
-#define X86_MXCSR_INIT 0x1f80U
-#define X86_MXCSR_ALLOWED 0xffffU /* MXCSR_MASK of FXSAVE; AMD's bit 17 (MM) is not offered */
+#define X86_MXCSR_UM         BIT(11)
+#define X86_MXCSR_FZ         BIT(15)
+#define X86_MXCSR_INIT       0x1f80U
+#define X86_MXCSR_ALLOWED    0xffffU /* MXCSR_MASK of FXSAVE; AMD's bit 17 (MM) is not offered */
 
-#define X86_FCW_INIT 0x037fU
+#define X86_FCW_INIT         0x037fU
 
 static inline unsigned x86_x87_top(const struct x86_x87 *x87)
 {
@@ -52,7 +52,8 @@ void x86_x87_update_summary(struct x86_x87 *x87);
 /* FNINIT. */
 void x86_x87_init(struct x86_x87 *x87);
 
-/* x87, SSE and AVX as after power-on, for XRSTOR of parts in mask that are not in the image, and for reset. */
+/* x87, SSE and AVX as after power-on, for XRSTOR of parts in mask that are not in the image, and for reset.
+ */
 void x86_fpu_init(struct x86_state *s, uint64_t mask);
 
 /* The standard (not compacted) XSAVE image up to AVX: SDM 1 13.4. */
@@ -60,7 +61,8 @@ void x86_fpu_init(struct x86_state *s, uint64_t mask);
 #define X86_XSAVE_HEADER 512U
 #define X86_XSAVE_AVX    576U
 
-/* Fills buf[X86_XSAVE_SIZE] with the components in mask (XCR0's bits) and says in XSTATE_BV that it has them. */
+/* Fills buf[X86_XSAVE_SIZE] with the components in mask (XCR0's bits) and says in XSTATE_BV that it has them.
+ */
 void x86_xsave_pack(const struct x86_state *s, uint8_t *buf, uint64_t mask);
 
 /*

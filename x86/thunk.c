@@ -14,11 +14,11 @@
 #include "x86/regs.h"
 
 /* No thunk is longer. */
-#define THUNK_MAX 256
+#define THUNK_MAX  256
 
 #define MXCSR_HOST 0x1f80U
 
-#define RM_MEMORY 0x10
+#define RM_MEMORY  0x10
 
 /* What an encoding consists of, once the operands' places are known. */
 struct form {
@@ -296,7 +296,8 @@ static void put_stores(struct emitter *e, const struct x86_insn *insn, bool vex)
     }
 }
 
-static void put_vector_thunk(struct emitter *e, const struct x86_insn *insn, const struct form *f, unsigned flags)
+static void put_vector_thunk(struct emitter *e, const struct x86_insn *insn, const struct form *f,
+                             unsigned flags)
 {
     uint8_t *patch = NULL;
 
@@ -385,6 +386,31 @@ static unsigned slot_of(uint64_t key)
     return (unsigned)(key * 0x9e3779b97f4a7c15ULL >> 32) % ARRAY_SIZE(((struct x86_thunks *)NULL)->slot);
 }
 
+/*
+ * Code was written through one address and will be fetched through another: the
+ * processor wants a serializing instruction between (SDM 3A 12.6). IRET is the
+ * one that neither leaves the CPL nor exits to a hypervisor below.
+ */
+static void serialize_host(void)
+{
+    uint64_t scratch;
+
+    __asm__ volatile("mov %%rsp, %0\n\t"
+                     "pushq $0\n\t"
+                     "mov %%ss, (%%rsp)\n\t"
+                     "push %0\n\t"
+                     "pushfq\n\t"
+                     "pushq $0\n\t"
+                     "mov %%cs, (%%rsp)\n\t"
+                     "lea 1f(%%rip), %0\n\t"
+                     "push %0\n\t"
+                     "iretq\n"
+                     "1:"
+                     : "=&r"(scratch)
+                     :
+                     : "memory", "cc");
+}
+
 static struct x86_thunk *make(struct x86_thunks *thunks, const struct x86_insn *insn, const struct form *f)
 {
     if (thunks->count == X86_THUNKS_MAX || thunks->size - thunks->used < THUNK_MAX)
@@ -401,6 +427,7 @@ static struct x86_thunk *make(struct x86_thunks *thunks, const struct x86_insn *
     else
         put_vector_thunk(&e, insn, f, t->flags);
     thunks->used = ALIGN_UP((size_t)(e.at - thunks->write_map), 16);
+    serialize_host();
     return t;
 }
 

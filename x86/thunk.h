@@ -25,10 +25,10 @@
 /* mem: what stands for the memory operand. image: 512 bytes for FXSAVE, 16-byte aligned; x87 thunks only. */
 typedef void x86_thunk_code(struct x86_cpu *cpu, void *mem, void *image);
 
-#define X86_THUNK_FP    BIT(0) /* uses MXCSR, may raise #XM */
-#define X86_THUNK_MMX   BIT(1) /* uses MM registers */
-#define X86_THUNK_X87   BIT(2) /* uses the image */
-#define X86_THUNK_ALIGN BIT(3) /* #GP(0) if the memory operand is not aligned to its size */
+#define X86_THUNK_FP     BIT(0) /* uses MXCSR, may raise #XM */
+#define X86_THUNK_MMX    BIT(1) /* uses MM registers */
+#define X86_THUNK_X87    BIT(2) /* uses the image */
+#define X86_THUNK_ALIGN  BIT(3) /* #GP(0) if the memory operand is not aligned to its size */
 
 #define X86_THUNK_NO_MEM 0xff
 
@@ -51,7 +51,8 @@ struct x86_thunks {
     uint16_t slot[X86_THUNKS_MAX * 2]; /* 1 + index of thunk, 0: empty; linear probing */
 };
 
-/* Both maps are of `size` bytes, at least 4 KiB; they stay the caller's. The same thunks are made again as needed. */
+/* Both maps are of `size` bytes, at least 4 KiB; they stay the caller's. The same thunks are made again as
+ * needed. */
 void x86_thunks_init(struct x86_thunks *thunks, void *write_map, const void *exec_map, size_t size);
 
 /*
@@ -62,6 +63,7 @@ void x86_thunks_init(struct x86_thunks *thunks, void *write_map, const void *exe
 const struct x86_thunk *x86_thunk_get(struct x86_cpu *cpu, const struct x86_insn *insn);
 
 /* Executes the instruction by its thunk: everything x86_exec_table[insn->id] would do. */
-enum x86_result x86_thunk_run(struct x86_cpu *cpu, const struct x86_insn *insn, const struct x86_thunk *thunk);
+enum x86_result x86_thunk_run(struct x86_cpu *cpu, const struct x86_insn *insn,
+                              const struct x86_thunk *thunk);
 
 #endif

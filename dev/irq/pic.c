@@ -299,6 +299,7 @@ static void pic_reset(struct device *dev)
 
         icw1(chip, 0);
         chip->lines = 0;
+        chip->imr = 0xff; /* undefined on the chip; nobody wants vectors before ICW2 */
         chip->elcr = 0;
         chip->base = 0;
         chip->step = INIT_DONE;

@@ -2,7 +2,10 @@
 /* Hot handlers: the stack, and branches, which end a block. */
 #include "engine/interp/ops-internal.h"
 
-#define EAS_OF(prefix) {prefix##b, prefix##i, prefix##s}
+#define EAS_OF(prefix)                                                                                       \
+    {                                                                                                        \
+        prefix##b, prefix##i, prefix##s                                                                      \
+    }
 
 /* A stack pointer is as wide as the stack; 32: segments are flat, SS is big. */
 #define SP(bits) ((UINT(bits))cpu->s.gpr[X86_RSP])
@@ -13,7 +16,8 @@
     POKE##bits(host_, (UINT(bits))(value));                                                                  \
     cpu->s.gpr[X86_RSP] = sp_
 
-/* Where the next block is looked for by address. Beyond the canonical addresses it is #GP at the branch itself. */
+/* Where the next block is looked for by address. Beyond the canonical addresses it is #GP at the branch
+ * itself. */
 #define CHECK_TARGET(target)                                                                                 \
     if (unlikely(!interp_canonical(target)))                                                                 \
     return interp_redo(cpu, op, in)
@@ -173,17 +177,17 @@ enum interp_next interp_op_goto(struct x86_cpu *cpu, const struct interp_op *op,
 
 FOR_CONDITIONS(CONDITIONAL)
 
-#define JCC_OF(cond) jcc_##cond,
-#define CMP_RR8(cond) cmp_rr8_j##cond,
-#define CMP_RR32(cond) cmp_rr32_j##cond,
-#define CMP_RR64(cond) cmp_rr64_j##cond,
-#define CMP_RI8(cond) cmp_ri8_j##cond,
-#define CMP_RI32(cond) cmp_ri32_j##cond,
-#define CMP_RI64(cond) cmp_ri64_j##cond,
-#define TEST_RR8(cond) test_rr8_j##cond,
+#define JCC_OF(cond)    jcc_##cond,
+#define CMP_RR8(cond)   cmp_rr8_j##cond,
+#define CMP_RR32(cond)  cmp_rr32_j##cond,
+#define CMP_RR64(cond)  cmp_rr64_j##cond,
+#define CMP_RI8(cond)   cmp_ri8_j##cond,
+#define CMP_RI32(cond)  cmp_ri32_j##cond,
+#define CMP_RI64(cond)  cmp_ri64_j##cond,
+#define TEST_RR8(cond)  test_rr8_j##cond,
 #define TEST_RR32(cond) test_rr32_j##cond,
 #define TEST_RR64(cond) test_rr64_j##cond,
-#define TEST_RI8(cond) test_ri8_j##cond,
+#define TEST_RI8(cond)  test_ri8_j##cond,
 #define TEST_RI32(cond) test_ri32_j##cond,
 #define TEST_RI64(cond) test_ri64_j##cond,
 

@@ -105,7 +105,8 @@ enum interp_next interp_op_guard(struct x86_cpu *cpu, const struct interp_op *op
     return guard->first(cpu, op, in);
 }
 
-/* The decoded instruction of a hot op, from the few last ones asked for. NULL: its bytes are another instruction's now. */
+/* The decoded instruction of a hot op, from the few last ones asked for. NULL: its bytes are another
+ * instruction's now. */
 static const struct x86_insn *redo_insn(struct x86_cpu *cpu, const struct interp_op *op, struct interp *in)
 {
     const struct interp_block *block = interp_block_of(op);

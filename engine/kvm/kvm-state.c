@@ -214,7 +214,7 @@ static int get_fpu(int fd, struct x86_state *s)
 
     if (e < 0)
         return e;
-    x86_xsave_unpack(s, (const uint8_t *)x.region);
+    x86_xsave_unpack(s, (const uint8_t *)x.region, X86_XCR0_X87 | X86_XCR0_SSE | X86_XCR0_AVX);
     if (kvm_ioctl(fd, KVM_GET_XCRS, &xcrs) >= 0 && xcrs.nr_xcrs)
         s->xcr0 = xcrs.xcrs[0].value;
     return 0;

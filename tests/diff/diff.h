@@ -11,20 +11,22 @@
 #define TESTS_DIFF_DIFF_H
 
 #include "x86/cpu.h"
+#include "x86/cpuid.h"
 #include "x86/fpu.h"
 
 #include <stdio.h>
 
 /* The layout of the address space, in 32 bits so that short addresses reach it. */
-#define DIFF_BASE        0x20000000ULL
-#define DIFF_RW          (DIFF_BASE + 0x1000) /* two pages, nothing before them */
-#define DIFF_RW_SIZE     0x2000ULL
-#define DIFF_RO          (DIFF_RW + DIFF_RW_SIZE) /* one page, nothing behind it */
-#define DIFF_DATA_SIZE   0x3000ULL
-#define DIFF_CODE        (DIFF_BASE + 0x10000) /* the instruction, then the way out */
-#define DIFF_BRANCH      (DIFF_BASE + 0x12000) /* branches: INT3 all around */
-#define DIFF_BRANCH_AT   (DIFF_BRANCH + 0x800)
-#define DIFF_SYSTEM      (DIFF_BASE + 0x100000) /* our side only: GDT, for the supervisor */
+#define DIFF_BASE      0x20000000ULL
+#define DIFF_RW        (DIFF_BASE + 0x1000) /* two pages, nothing before them */
+#define DIFF_RW_SIZE   0x2000ULL
+#define DIFF_RO        (DIFF_RW + DIFF_RW_SIZE) /* one page, nothing behind it */
+#define DIFF_DATA_SIZE 0x3000ULL
+#define DIFF_CODE      (DIFF_BASE + 0x10000) /* the instruction, then the way out */
+#define DIFF_BRANCH    (DIFF_BASE + 0x12000) /* branches: INT3 all around */
+#define DIFF_BRANCH_AT (DIFF_BRANCH + 0x800)
+#define DIFF_SYSTEM                                                                                          \
+    0xffff9a5c00000000ULL /* our side only: tables of the supervisor, far from what is random */
 
 #define DIFF_SELECTORS 6
 
@@ -48,26 +50,32 @@ struct diff_case {
     struct x86_insn insn;
     const struct x86_row *row;
     bool branch;
-    uint64_t at; /* where the memory operand was meant to be */
     struct diff_state in;
 };
 
 /* tests/diff/native.c: the processor itself. */
 int native_init(void);
-uint8_t *native_data(void);          /* the data pages, DIFF_DATA_SIZE bytes, writable */
-const uint8_t *native_code(void);    /* DIFF_CODE's page, then that of DIFF_BRANCH: 2 pages */
+uint8_t *native_data(void);       /* the data pages, DIFF_DATA_SIZE bytes, writable */
+const uint8_t *native_code(void); /* DIFF_CODE's page, then that of DIFF_BRANCH: 2 pages */
 void native_run(const struct diff_case *test, struct diff_state *out);
 
-/* tests/diff/model.c: ours. */
-struct model;
-struct model *model_create(void);
-void model_destroy(struct model *model);
-uint8_t *model_data(struct model *model);
-bool model_has_feature(const struct model *model, unsigned feature);
-/* mutation: NULL, or what to spoil. Returns whether it was. */
+/* Our side: the semantics alone (tests/diff/model.c), or the interpreter with all that is around it
+ * (interp-model.c). */
 struct mutation;
-bool model_run(struct model *model, const struct diff_case *test, const struct mutation *mutation,
-               struct diff_state *out);
+struct model;
+struct model_ops {
+    struct model *(*create)(void); /* NULL: cannot be */
+    void (*destroy)(struct model *model);
+    uint8_t *(*data)(struct model *model); /* what stands for native_data() */
+    /* mutation: NULL, or what to spoil. Returns whether it was. */
+    bool (*run)(struct model *model, const struct diff_case *test, const struct mutation *mutation,
+                struct diff_state *out);
+};
+struct model {
+    const struct model_ops *ops;
+    const struct x86_cpuid_model *cpuid;
+};
+extern const struct model_ops reference_model, interp_model;
 
 /* tests/diff/mutate.c */
 enum mutation_kind {
@@ -87,16 +95,22 @@ struct mutation {
     unsigned next;
 };
 /* False: the instruction has no such result. */
-bool mutation_apply(struct x86_cpu *cpu, const struct x86_insn *insn, const struct mutation *mutation, bool faulted);
-/* The first mutation from number n on that makes sense for a row, `next` being where to go on; false: no more. */
+bool mutation_apply(struct x86_cpu *cpu, const struct x86_insn *insn, const struct mutation *mutation,
+                    bool faulted);
+/* The first mutation from number n on that makes sense for a row, `next` being where to go on; false: no
+ * more. */
 bool mutation_of_row(uint16_t row, unsigned n, struct mutation *mutation);
 void mutation_print(const struct mutation *mutation, FILE *to);
 
 /* tests/diff/rows.c */
+bool has_memory_operand(const struct x86_insn *insn);
 /* Saves or restores an image of the x87 or more. */
 bool is_state_image(unsigned id);
 /* The size of such an image, of a 64-bit operand otherwise. */
 unsigned image_size(const struct x86_insn *insn);
+/* Where insn->mem is, in its segment and in all. */
+uint64_t operand_offset(const struct diff_case *test);
+uint64_t operand_linear(const struct diff_case *test);
 /* Why a row is not run here; NULL: it is. */
 const char *row_skip_reason(const struct x86_row *row);
 /* Why a row may never execute without a fault here; NULL: it should. */
@@ -112,8 +126,9 @@ void generator_init(struct generator *g, uint64_t seed);
 bool generate(struct generator *g, uint16_t row, struct diff_case *test, uint8_t *data_a, uint8_t *data_b);
 
 /* tests/diff/compare.c: NULL if the same, else what differs first. */
-const char *compare_states(const struct diff_case *test, const struct diff_state *native, const struct diff_state *ours,
-                           bool strict);
-void print_case(FILE *to, const struct diff_case *test, const struct diff_state *native, const struct diff_state *ours);
+const char *compare_states(const struct diff_case *test, const struct diff_state *native,
+                           const struct diff_state *ours, bool strict);
+void print_case(FILE *to, const struct diff_case *test, const struct diff_state *native,
+                const struct diff_state *ours);
 
 #endif

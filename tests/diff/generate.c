@@ -70,7 +70,8 @@ static void poke(struct diff_case *test, uint8_t *a, uint8_t *b, uint64_t at, co
 }
 
 /* Something for the instruction to read. */
-static void fill_memory(uint64_t *r, struct diff_case *test, uint8_t *a, uint8_t *b, uint64_t at, unsigned size)
+static void fill_memory(uint64_t *r, struct diff_case *test, uint8_t *a, uint8_t *b, uint64_t at,
+                        unsigned size)
 {
     uint8_t data[X86_XSAVE_SIZE + 64];
     unsigned n = MAX(size, 16U);
@@ -142,8 +143,8 @@ static void put_prefix(struct diff_case *test, unsigned prefix)
 
     out[0] = (uint8_t)prefix;
     memcpy(out + 1, test->bytes, 15);
-    if (test->insn.length == X86_MAX_INSN_LEN || x86_decode(out, test->insn.length + 1U, X86_MODE_64, &again) ||
-        again.row != test->insn.row)
+    if (test->insn.length == X86_MAX_INSN_LEN ||
+        x86_decode(out, test->insn.length + 1U, X86_MODE_64, &again) || again.row != test->insn.row)
         return;
     memcpy(test->bytes, out, again.length);
     test->insn = again;
@@ -157,14 +158,6 @@ static void put_prefixes(uint64_t *r, struct diff_case *test, bool memory)
         put_prefix(test, 0x67);
     if (memory && one_in(r, 16))
         put_prefix(test, one_in(r, 2) ? 0x64 : 0x65);
-}
-
-static bool has_memory(const struct x86_insn *insn)
-{
-    for (unsigned i = 0; i < insn->operand_count; i++)
-        if (insn->op[i].kind == X86_OP_MEM)
-            return true;
-    return false;
 }
 
 static uint64_t segment_base(const struct diff_case *test)
@@ -221,6 +214,11 @@ static void steer_memory(uint64_t *r, struct diff_case *test, uint64_t at)
             offset -= test->in.rip + test->insn.length;
         store_le32(test->bytes + disp_at, (uint32_t)offset);
         redecode(test);
+    } else if (!test->insn.has_modrm &&
+               mem->base == X86_NO_REG) { /* MOV moffs: the address ends the instruction */
+        unsigned size = test->insn.addrsize;
+        memcpy(test->bytes + test->insn.length - size, &offset, size);
+        redecode(test);
     }
 }
 
@@ -253,6 +251,33 @@ static void steer_branch(uint64_t *r, struct diff_case *test, uint8_t *a, uint8_
     }
     if (insn->id == X86_RET)
         poke(test, a, b, test->in.gpr[X86_RSP], target, 8);
+}
+
+static bool is_far(unsigned id)
+{
+    return id == X86_JMP_FAR || id == X86_CALL_FAR || id == X86_RETF || id == X86_IRET;
+}
+
+/* Offset and selector in memory; or the frame of RETF and IRET on the stack. */
+static void steer_far(uint64_t *r, struct diff_case *test, uint8_t *a, uint8_t *b, uint64_t at)
+{
+    static const uint16_t code[] = {0x33, 0x33, 0x33, 0x23, 0x30, 0x20, 0x2b, 0x13, 0, 0x3b};
+    uint64_t frame[5] = {pick_target(r), code[below(r, ARRAY_SIZE(code))]};
+    unsigned size = test->insn.opsize;
+    bool stack = test->insn.id == X86_RETF || test->insn.id == X86_IRET;
+    uint64_t to = stack ? test->in.gpr[X86_RSP] : at;
+
+    /* A far call's pushes on the way to 32-bit code are as wide as the vendor thinks. */
+    if (test->insn.id == X86_CALL_FAR && frame[1] >> 3 == 4)
+        frame[1] = 0x33;
+    frame[2] =
+        (x86_random_next(r) & (X86_FL_ARITH | X86_FL_DF | X86_FL_NT | X86_FL_ID)) | X86_FL_IF | X86_FL_FIXED;
+    frame[3] = random_value(r);
+    frame[4] = one_in(r, 4) ? below(r, 0x40) : 0x2b;
+    if (one_in(r, 8))
+        frame[0] = random_value(r);
+    for (unsigned i = 0; i < ARRAY_SIZE(frame); i++)
+        poke(test, a, b, to + i * size, &frame[i], stack ? size : i ? 2 : size);
 }
 
 /* The target must be neither the instruction itself nor the page with the way out. */
@@ -310,8 +335,8 @@ static void steer_special(uint64_t *r, struct diff_case *test, uint8_t *a, uint8
     case X86_BTC:
     case X86_BTR:
     case X86_BTS:
-        if (insn->op[0].kind == X86_OP_MEM && insn->op[1].kind == X86_OP_REG && insn->op[1].reg != insn->mem.base &&
-            insn->op[1].reg != insn->mem.index && !one_in(r, 8))
+        if (insn->op[0].kind == X86_OP_MEM && insn->op[1].kind == X86_OP_REG &&
+            insn->op[1].reg != insn->mem.base && insn->op[1].reg != insn->mem.index && !one_in(r, 8))
             gpr[insn->op[1].reg] = (uint64_t)sign_extend(below(r, 0x8000) - 0x4000ULL, 8);
         break;
     case X86_DIV:
@@ -385,6 +410,52 @@ static void randomize(struct generator *g, struct diff_case *test)
     test->in = *s;
 }
 
+static bool is_far_pointer(unsigned id)
+{
+    return id == X86_LSS || id == X86_LFS || id == X86_LGS || id == X86_JMP_FAR || id == X86_CALL_FAR;
+}
+
+/* Linux's IDT lets user mode through: breakpoint, overflow, system calls, and RDTSCP's of old. */
+static bool is_user_gate(unsigned vector)
+{
+    return vector == 3 || vector == 4 || vector == 0x80;
+}
+
+static bool is_canonical(uint64_t address)
+{
+    return address + BIT64(47) < BIT64(48);
+}
+
+/* What the host's processor would see otherwise than the model. */
+static bool is_operand_fair(const struct diff_case *test)
+{
+    /* AMD wants the offset in FS and GS canonical too, not only its sum with the base. */
+    if (test->insn.mem.seg >= X86_FS && !is_canonical(operand_offset(test)))
+        return false;
+    /* With 66, Intel's MOVSXD reads 16 bits (SDM 2A), AMD's 32. */
+    if (test->insn.id == X86_MOVSXD && test->insn.opsize == 2 && (operand_linear(test) & 4095) > 4092)
+        return false;
+    switch (test->insn.id) {
+    case X86_XSAVE:
+    case X86_XSAVEC:
+    case X86_XSAVEOPT:
+    case X86_XRSTOR:
+        return (uint32_t)test->in.gpr[X86_RAX] <
+               8; /* none of the host's other components; rAX may be the base */
+    default:
+        return true;
+    }
+}
+
+/* Flags from memory that we did not write could have TF, which traps after our way out has begun. */
+static bool is_stack_fair(const struct diff_case *test)
+{
+    if (test->insn.id != X86_POPF && test->insn.id != X86_IRET)
+        return true;
+    return test->in.gpr[X86_RSP] - DIFF_RW <= DIFF_DATA_SIZE - 40 ||
+           test->in.gpr[X86_RSP] - DIFF_RW >= DIFF_DATA_SIZE;
+}
+
 bool generate(struct generator *g, uint16_t row, struct diff_case *test, uint8_t *data_a, uint8_t *data_b)
 {
     uint64_t *r = &g->random;
@@ -408,10 +479,14 @@ bool generate(struct generator *g, uint16_t row, struct diff_case *test, uint8_t
     test->branch = test->row->properties & X86_ROW_BRANCH;
     if (test->insn.id == X86_NOP && test->insn.map == 1 && test->insn.opcode == 0x0d)
         return false; /* 0F 0D with a register: #UD on AMD, nothing on Intel */
-    if (test->branch && test->insn.prefixes & X86_PFX_OPSIZE)
+    if (is_far_pointer(test->insn.id) && test->insn.prefixes & X86_PFX_REX_W)
+        return false; /* a 64-bit offset on Intel, nothing on AMD */
+    if (test->insn.id == X86_INT && is_user_gate((unsigned)test->insn.imm))
+        return false;
+    if (test->branch && !is_far(test->insn.id) && test->insn.prefixes & X86_PFX_OPSIZE)
         return false; /* Intel and AMD do not agree on what 66 means to near branches in 64-bit mode */
     reshape_memory(r, test);
-    bool memory = has_memory(&test->insn);
+    bool memory = has_memory_operand(&test->insn);
     put_prefixes(r, test, memory);
     randomize(g, test);
     unsigned size = image_size(&test->insn);
@@ -419,7 +494,6 @@ bool generate(struct generator *g, uint16_t row, struct diff_case *test, uint8_t
     /* SHA wants its operands aligned (SDM 2B, type 4); AMD's Zen 4 does not mind. */
     if (test->row->feature == X86_FEAT_SHA)
         at &= ~15ULL;
-    test->at = at;
     test->in.rip = test->branch ? DIFF_BRANCH_AT : DIFF_CODE + 64 + below(r, 16) * 64;
     test->in.gpr[X86_RSP] = pick_address(r, 64);
     if (one_in(r, 2))
@@ -437,7 +511,10 @@ bool generate(struct generator *g, uint16_t row, struct diff_case *test, uint8_t
     steer_special(r, test, data_a, data_b, at);
     if (memory && !(test->row->properties & X86_ROW_STRING))
         steer_memory(r, test, at);
-    if (test->branch)
+    if (is_far(test->insn.id))
+        steer_far(r, test, data_a, data_b, at);
+    else if (test->branch)
         steer_branch(r, test, data_a, data_b, at);
-    return !test->branch || is_target_safe(test);
+    return (!test->branch || is_target_safe(test)) && (!memory || is_operand_fair(test)) &&
+           is_stack_fair(test);
 }

@@ -10,7 +10,8 @@
 static const struct {
     uint16_t flag;
     const char *name;
-} flags[] = {{X86_FL_CF, "CF"}, {X86_FL_PF, "PF"}, {X86_FL_AF, "AF"}, {X86_FL_ZF, "ZF"}, {X86_FL_SF, "SF"}, {X86_FL_OF, "OF"}};
+} flags[] = {{X86_FL_CF, "CF"}, {X86_FL_PF, "PF"}, {X86_FL_AF, "AF"},
+             {X86_FL_ZF, "ZF"}, {X86_FL_SF, "SF"}, {X86_FL_OF, "OF"}};
 
 static bool mutate_register(struct x86_cpu *cpu, const struct x86_operand *op)
 {
@@ -107,9 +108,9 @@ bool mutation_of_row(uint16_t number, unsigned n, struct mutation *m)
 
 void mutation_print(const struct mutation *m, FILE *to)
 {
-    static const char *const names[] = {[MUTATE_REG] = "operand", [MUTATE_FLAG] = "flag",   [MUTATE_MEM] = "memory",
-                                        [MUTATE_RIP] = "rip",     [MUTATE_FAULT] = "fault", [MUTATE_X87] = "fsw",
-                                        [MUTATE_MXCSR] = "mxcsr"};
+    static const char *const names[] = {
+        [MUTATE_REG] = "operand", [MUTATE_FLAG] = "flag", [MUTATE_MEM] = "memory", [MUTATE_RIP] = "rip",
+        [MUTATE_FAULT] = "fault", [MUTATE_X87] = "fsw",   [MUTATE_MXCSR] = "mxcsr"};
 
     fprintf(to, "%s %s", x86_insn_row(m->row)->name, names[m->kind]);
     if (m->kind == MUTATE_FLAG)

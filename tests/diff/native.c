@@ -21,7 +21,7 @@
 #include <ucontext.h>
 #include <unistd.h>
 
-#define CODE_SPAN 0x3000ULL /* from DIFF_CODE to the end of DIFF_BRANCH's page */
+#define CODE_SPAN    0x3000ULL /* from DIFF_CODE to the end of DIFF_BRANCH's page */
 #define SIGNAL_STACK KIB(256)
 
 #ifndef HWCAP2_FSGSBASE
@@ -55,51 +55,81 @@ void native_enter(void) __asm__("native_enter");
 void native_exit(void) __asm__("native_exit");
 void native_fault_exit(void) __asm__("native_fault_exit");
 
-#define STR2(x) #x
-#define STR(x) STR2(x)
-#define HOST_RSP 1024
-#define HOST_FS 1032
-#define HOST_GS 1040
-#define TARGET 1048
-#define HOST_MXCSR 1056
+#define STR2(x)      #x
+#define STR(x)       STR2(x)
+#define HOST_RSP     1024
+#define HOST_FS      1032
+#define HOST_GS      1040
+#define TARGET       1048
+#define HOST_MXCSR   1056
 
-#define AT(offset) "native_context+" STR(offset) "(%rip)"
+#define AT(offset)   "native_context+" STR(offset) "(%rip)"
 #define LOAD(reg, n) "mov native_context+832+8*" #n "(%rip), %" #reg "\n"
 #define SAVE(reg, n) "mov %" #reg ", native_context+832+8*" #n "(%rip)\n"
 
-__asm__(".text\n"
-        ".globl native_enter, native_exit, native_fault_exit\n"
-        "native_enter:\n"
-        "push %rbx; push %rbp; push %r12; push %r13; push %r14; push %r15\n"
-        "mov %rsp, " AT(HOST_RSP) "\n"
-        "mov $7, %eax; xor %edx, %edx\n"
-        "xrstor64 native_context(%rip)\n"
-        "mov " AT(976) ", %rax; wrfsbase %rax\n"
-        "mov " AT(984) ", %rax; wrgsbase %rax\n"
-        "pushq " AT(968) "; popfq\n"
-        LOAD(rax, 0) LOAD(rcx, 1) LOAD(rdx, 2) LOAD(rbx, 3) LOAD(rsp, 4) LOAD(rbp, 5) LOAD(rsi, 6)
-        LOAD(rdi, 7) LOAD(r8, 8) LOAD(r9, 9) LOAD(r10, 10) LOAD(r11, 11) LOAD(r12, 12) LOAD(r13, 13)
-        LOAD(r14, 14) LOAD(r15, 15)
-        "jmp *" AT(TARGET) "\n"
+__asm__(
+    ".text\n"
+    ".globl native_enter, native_exit, native_fault_exit\n"
+    "native_enter:\n"
+    "push %rbx; push %rbp; push %r12; push %r13; push %r14; push %r15\n"
+    "mov %rsp, " AT(
+        HOST_RSP) "\n"
+                  "mov $7, %eax; xor %edx, %edx\n"
+                  "xrstor64 native_context(%rip)\n"
+                  "mov " AT(
+                      976) ", %rax; wrfsbase %rax\n"
+                           "mov " AT(
+                               984) ", %rax; wrgsbase %rax\n"
+                                    "pushq " AT(968) "; popfq\n" LOAD(rax, 0) LOAD(rcx, 1) LOAD(rdx, 2) LOAD(
+                                        rbx,
+                                        3) LOAD(rsp, 4)
+                                        LOAD(rbp, 5) LOAD(rsi, 6)
+                                            LOAD(rdi, 7) LOAD(r8, 8) LOAD(r9, 9) LOAD(r10, 10) LOAD(
+                                                r11,
+                                                11) LOAD(r12, 12)
+                                                LOAD(r13,
+                                                     13) LOAD(r14, 14)
+                                                    LOAD(r15, 15) "jmp *" AT(
+                                                        TARGET) "\n"
 
-        "native_exit:\n"
-        SAVE(rax, 0) SAVE(rcx, 1) SAVE(rdx, 2) SAVE(rbx, 3) SAVE(rsp, 4) SAVE(rbp, 5) SAVE(rsi, 6)
-        SAVE(rdi, 7) SAVE(r8, 8) SAVE(r9, 9) SAVE(r10, 10) SAVE(r11, 11) SAVE(r12, 12) SAVE(r13, 13)
-        SAVE(r14, 14) SAVE(r15, 15)
-        "mov " AT(HOST_RSP) ", %rsp\n"
-        "pushfq; popq " AT(968) "\n"
-        "rdfsbase %rax; mov %rax, " AT(976) "\n"
-        "rdgsbase %rax; mov %rax, " AT(984) "\n"
-        "mov $7, %eax; xor %edx, %edx\n"
-        "xsave64 native_context(%rip)\n"
-        "mov " AT(HOST_FS) ", %rax; wrfsbase %rax\n"
-        "native_fault_exit:\n"
-        "mov %es, native_context+992(%rip); mov %cs, native_context+994(%rip); mov %ss, native_context+996(%rip)\n"
-        "mov %ds, native_context+998(%rip); mov %fs, native_context+1000(%rip); mov %gs, native_context+1002(%rip)\n"
-        "pushq $0x202; popfq\n"
-        "fninit; ldmxcsr " AT(HOST_MXCSR) "; vzeroupper\n"
-        "pop %r15; pop %r14; pop %r13; pop %r12; pop %rbp; pop %rbx\n"
-        "ret\n");
+                                                                "native_exit:\n" SAVE(rax, 0) SAVE(rcx, 1) SAVE(
+                                                                    rdx,
+                                                                    2) SAVE(rbx, 3)
+                                                                    SAVE(rsp, 4) SAVE(
+                                                                        rbp,
+                                                                        5) SAVE(rsi, 6)
+                                                                        SAVE(rdi, 7) SAVE(r8, 8) SAVE(r9, 9) SAVE(
+                                                                            r10,
+                                                                            10) SAVE(r11, 11)
+                                                                            SAVE(r12,
+                                                                                 12) SAVE(r13,
+                                                                                          13) SAVE(r14, 14)
+                                                                                SAVE(r15, 15) "mov " AT(
+                                                                                    HOST_RSP) ", %rsp\n"
+                                                                                              "pushfq; "
+                                                                                              "popq " AT(
+                                                                                                  968) "\n"
+                                                                                                       "rdfsb"
+                                                                                                       "ase "
+                                                                                                       "%rax;"
+                                                                                                       " mov "
+                                                                                                       "%rax,"
+                                                                                                       " " AT(
+                                                                                                           976) "\n"
+                                                                                                                "rdgsbase %rax; mov %rax, " AT(
+                                                                                                                    984) "\n"
+                                                                                                                         "mov $7, %eax; xor %edx, %edx\n"
+                                                                                                                         "xsave64 native_context(%rip)\n"
+                                                                                                                         "mov " AT(
+                                                                                                                             HOST_FS) ", %rax; wrfsbase %rax\n"
+                                                                                                                                      "native_fault_exit:\n"
+                                                                                                                                      "mov %es, native_context+992(%rip); mov %cs, native_context+994(%rip); mov %ss, native_context+996(%rip)\n"
+                                                                                                                                      "mov %ds, native_context+998(%rip); mov %fs, native_context+1000(%rip); mov %gs, native_context+1002(%rip)\n"
+                                                                                                                                      "pushq $0x202; popfq\n"
+                                                                                                                                      "fninit; ldmxcsr " AT(
+                                                                                                                                          HOST_MXCSR) "; vzeroupper\n"
+                                                                                                                                                      "pop %r15; pop %r14; pop %r13; pop %r12; pop %rbp; pop %rbx\n"
+                                                                                                                                                      "ret\n");
 
 uint8_t *native_data(void)
 {
@@ -113,8 +143,9 @@ const uint8_t *native_code(void)
 
 static void take_registers(struct diff_state *s, const greg_t *regs)
 {
-    static const uint8_t number[16] = {REG_RAX, REG_RCX, REG_RDX, REG_RBX, REG_RSP, REG_RBP, REG_RSI, REG_RDI,
-                                       REG_R8,  REG_R9,  REG_R10, REG_R11, REG_R12, REG_R13, REG_R14, REG_R15};
+    static const uint8_t number[16] = {REG_RAX, REG_RCX, REG_RDX, REG_RBX, REG_RSP, REG_RBP,
+                                       REG_RSI, REG_RDI, REG_R8,  REG_R9,  REG_R10, REG_R11,
+                                       REG_R12, REG_R13, REG_R14, REG_R15};
 
     for (unsigned i = 0; i < 16; i++)
         s->gpr[i] = (uint64_t)regs[number[i]];

@@ -7,9 +7,25 @@
 uint64_t random_value(uint64_t *r)
 {
     static const uint64_t corners[] = {
-        0,          1,          2,          0x7f,        0x80,        0xff,       0x7fff,
-        0x8000,     0xffff,     0x7fffffff, 0x80000000,  0xffffffff,  0x100000000, 0x7fffffffffffffff,
-        0x8000000000000000, 0xffffffffffffffff, 0xffffffff80000000, 0xffffffffffffff80, 0x5555555555555555,
+        0,
+        1,
+        2,
+        0x7f,
+        0x80,
+        0xff,
+        0x7fff,
+        0x8000,
+        0xffff,
+        0x7fffffff,
+        0x80000000,
+        0xffffffff,
+        0x100000000,
+        0x7fffffffffffffff,
+        0x8000000000000000,
+        0xffffffffffffffff,
+        0xffffffff80000000,
+        0xffffffffffffff80,
+        0x5555555555555555,
     };
     uint64_t v = x86_random_next(r);
 
@@ -42,9 +58,10 @@ void random_bytes(uint64_t *r, void *p, size_t n)
 static uint32_t random_float(uint64_t *r)
 {
     static const uint32_t corners[] = {
-        0,          0x80000000, 0x3f800000, 0xbf800000, 0x7f800000, 0xff800000, 0x7fc00000, 0xffc00000, 0x7f800001,
-        0xff812345, 1,          0x80000001, 0x007fffff, 0x00800000, 0x7f7fffff, 0xff7fffff, 0x4f000000, 0xcf000000,
-        0x5f000000, 0x3f000000, 0x40400000, 0x38800000, 0x33000000, 0x477fe000, 0x477ff000,
+        0,          0x80000000, 0x3f800000, 0xbf800000, 0x7f800000, 0xff800000, 0x7fc00000,
+        0xffc00000, 0x7f800001, 0xff812345, 1,          0x80000001, 0x007fffff, 0x00800000,
+        0x7f7fffff, 0xff7fffff, 0x4f000000, 0xcf000000, 0x5f000000, 0x3f000000, 0x40400000,
+        0x38800000, 0x33000000, 0x477fe000, 0x477ff000,
     };
     uint64_t v = x86_random_next(r);
 
@@ -96,7 +113,8 @@ static uint64_t random_double(uint64_t *r)
     case 1:
         return corners[(v & 0xffff) % ARRAY_SIZE(corners)];
     case 2:
-        return (v & 0x800fffffffffffff) | (0x3ff0000000000000 + ((x86_random_next(r) & 63) << 52) - (32ULL << 52));
+        return (v & 0x800fffffffffffff) |
+               (0x3ff0000000000000 + ((x86_random_next(r) & 63) << 52) - (32ULL << 52));
     case 3:
         return v & 0x800fffffffffffff;
     case 4:
@@ -228,9 +246,14 @@ void random_saved_state(uint64_t *r, uint8_t *image, bool xsave)
         image[X86_XSAVE_HEADER + 8] = (uint8_t)below(r, 8);
         image[X86_XSAVE_HEADER + 15] = 0x80;
         break;
-    case 1: /* some bit that should be 0 */
-        image[X86_XSAVE_HEADER + below(r, 64)] ^= (uint8_t)BIT(below(r, 8));
+    case 1: { /* some bit that should be 0; not that of a component that the host may have and the model has
+                 not */
+        unsigned at = below(r, 64), bit = below(r, 8);
+        if ((at & 7) < 2)
+            bit = 3 + (bit & 1);
+        image[X86_XSAVE_HEADER + at] ^= (uint8_t)BIT(bit);
         break;
+    }
     default:
         break;
     }

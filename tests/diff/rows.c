@@ -4,6 +4,14 @@
 
 #include <cpuid.h>
 
+bool has_memory_operand(const struct x86_insn *insn)
+{
+    for (unsigned i = 0; i < insn->operand_count; i++)
+        if (insn->op[i].kind == X86_OP_MEM)
+            return true;
+    return false;
+}
+
 bool is_state_image(unsigned id)
 {
     switch (id) {
@@ -37,10 +45,33 @@ unsigned image_size(const struct x86_insn *insn)
     default:
         break;
     }
-    for (unsigned i = 0; i < insn->operand_count; i++)
+    for (unsigned i = 0; i < insn->operand_count; i++) /* MASKMOVQ's is implicit */
         if (insn->op[i].kind == X86_OP_MEM && insn->op[i].size)
             return insn->op[i].size;
     return 8;
+}
+
+uint64_t operand_offset(const struct diff_case *test)
+{
+    const struct x86_mem *mem = &test->insn.mem;
+    uint64_t offset = (uint64_t)mem->disp;
+
+    if (mem->base < X86_NO_REG)
+        offset += test->in.gpr[mem->base];
+    else if (mem->base == X86_RIP)
+        offset += test->in.rip + test->insn.length;
+    if (mem->index < X86_NO_REG)
+        offset += test->in.gpr[mem->index] << mem->scale;
+    return test->insn.addrsize == 4 ? (uint32_t)offset : offset;
+}
+
+uint64_t operand_linear(const struct diff_case *test)
+{
+    const struct x86_mem *mem = &test->insn.mem;
+
+    return operand_offset(test) + (mem->seg == X86_FS   ? test->in.fs_base
+                                   : mem->seg == X86_GS ? test->in.gs_base
+                                                        : 0);
 }
 
 struct reason {
@@ -51,13 +82,8 @@ struct reason {
 static const struct reason skipped[] = {
     {X86_SYSCALL, "enters the host's kernel"},
     {X86_SYSENTER, "enters the host's kernel"},
-    {X86_INT, "enters the host's kernel, or #GP by its IDT"},
     {X86_INT1, "delivered through the IDT: tests/unit has event delivery"},
     {X86_INT3, "delivered through the IDT: tests/unit has event delivery"},
-    {X86_CALL_FAR, "call gates and other code segments are the host kernel's"},
-    {X86_JMP_FAR, "other code segments are the host kernel's"},
-    {X86_RETF, "other code segments are the host kernel's"},
-    {X86_IRET, "other code segments are the host kernel's"},
     {X86_CPUID, "the guest's CPUID is the model's"},
     {X86_XGETBV, "the guest's XCR0 is the model's"},
     {X86_RDTSC, "time goes on"},
@@ -83,6 +109,9 @@ static const struct reason faulting[] = {
     {X86_OUT, "IOPL is 0"},
     {X86_INS, "IOPL is 0"},
     {X86_OUTS, "IOPL is 0"},
+    {X86_INT, "Linux's gates are not for user mode"},
+    {X86_RSM, "not in system-management mode"},
+    {X86_RDPMC, "CR4.PCE is 0"},
 };
 
 static const char *find(const struct reason *reasons, size_t n, unsigned id)

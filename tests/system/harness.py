@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """A VM under test: batuta's command line with the guest's console on pipes, and its control socket."""
 
+import contextlib
 import json
 import os
 import pathlib
@@ -17,6 +18,8 @@ GUESTS = TOP / "build" / "guests"
 ENGINE = os.environ.get("BATUTA_ENGINE", "interp")
 # Sanitized builds are slower; every wait is stretched by this.
 PATIENCE = float(os.environ.get("BATUTA_PATIENCE", "1"))
+# Exit statuses of batuta run.
+OFF, ERROR, USAGE, PANIC, TRIPLE_FAULT, STOPPED = 0, 1, 2, 64, 66, 68
 
 
 class GuestError(AssertionError):
@@ -43,24 +46,35 @@ class Qmp:
                 if time.monotonic() > end:
                     raise
                 time.sleep(0.02)
-        self.file = self.socket.makefile("rw")
+        self.buffer = b""
         self.events = []
         self.greeting = self.read()
         self.command("qmp_capabilities")
 
-    def read(self, seconds=60):
-        self.socket.settimeout(seconds * PATIENCE)
-        line = self.file.readline()
-        if not line:
-            raise GuestError("the control socket was closed")
+    def poll(self, seconds):
+        """The next message, or None if none came in time."""
+        end = time.monotonic() + seconds
+        while b"\n" not in self.buffer:
+            if not select.select([self.socket], [], [], max(end - time.monotonic(), 0))[0]:
+                return None
+            chunk = self.socket.recv(65536)
+            if not chunk:
+                raise GuestError("the control socket was closed")
+            self.buffer += chunk
+        line, self.buffer = self.buffer.split(b"\n", 1)
         return json.loads(line)
+
+    def read(self, seconds=60):
+        message = self.poll(seconds * PATIENCE)
+        if message is None:
+            raise GuestError("nothing came over the control socket")
+        return message
 
     def send(self, name, **arguments):
         message = {"execute": name}
         if arguments:
             message["arguments"] = arguments
-        self.file.write(json.dumps(message) + "\n")
-        self.file.flush()
+        self.socket.sendall(json.dumps(message).encode() + b"\n")
 
     def command(self, name, **arguments):
         self.send(name, **arguments)
@@ -73,40 +87,38 @@ class Qmp:
             else:
                 return answer["return"]
 
-    def wait_event(self, name, seconds=60):
+    def take_event(self, name):
+        for event in self.events:
+            if event["event"] == name:
+                self.events.remove(event)
+                return event
+        return None
+
+    def wait_event(self, name, seconds=60, console=None):
+        """console: what its guest says meanwhile is read, so that no pipe fills up."""
         end = time.monotonic() + seconds * PATIENCE
         while True:
-            for event in self.events:
-                if event["event"] == name:
-                    self.events.remove(event)
-                    return event
+            event = self.take_event(name)
+            if event:
+                return event
             if time.monotonic() > end:
-                raise GuestError(f"no event {name}")
-            answer = self.read(seconds)
-            if "event" in answer:
-                self.events.append(answer)
+                raise GuestError(f"no event {name}" + (f"; the last that came:\n{console.tail()}" if console else ""))
+            if console:
+                console.read_some(0)
+            message = self.poll(0.1)
+            if message and "event" in message:
+                self.events.append(message)
 
 
-class Guest:
-    """batuta run with the console on stdio. Everything the guest said is in .output (bytes)."""
+class Console:
+    """A process with a console on its standard streams. Everything it said is in .output (bytes)."""
 
-    def __init__(self, *options, engine=None, control=False, kernel=None, initrd=None, append="console=ttyS0",
-                 default_boot=True, stderr=subprocess.STDOUT):
-        self.folder = tempfile.TemporaryDirectory(prefix="batuta-test-")
-        command = [BUILD / "batuta", "run", "--engine", engine or ENGINE]
-        if default_boot:
-            command += ["--kernel", kernel or GUESTS / "vmlinuz", "--append", append]
-            if initrd is not False:
-                command += ["--initrd", initrd or GUESTS / "initrd.gz"]
-        self.control = pathlib.Path(self.folder.name) / "control"
-        if control:
-            command += ["--control", self.control]
-        command += options
+    def __init__(self, command, stderr=subprocess.STDOUT, **kwargs):
         self.output = b""
         self.mark = 0
         self.count = 0
         self.process = subprocess.Popen([str(c) for c in command], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
-                                        stderr=stderr)
+                                        stderr=stderr, **kwargs)
 
     def __enter__(self):
         return self
@@ -115,9 +127,9 @@ class Guest:
         if self.process.poll() is None:
             self.process.kill()
         self.process.wait()
-        self.process.stdin.close()
+        with contextlib.suppress(BrokenPipeError):
+            self.process.stdin.close()
         self.process.stdout.close()
-        self.folder.cleanup()
 
     def tail(self):
         return self.output[-3000:].decode(errors="replace")
@@ -165,12 +177,6 @@ class Guest:
             raise GuestError(f"'{command}' ended with {status}:\n{body}")
         return body.replace("\r\n", "\n").strip("\n")
 
-    def qmp(self):
-        return Qmp(self.control)
-
-    def signal(self, number=signal.SIGTERM):
-        self.process.send_signal(number)
-
     def end(self, seconds=60):
         """Waits for batuta to exit; returns its status."""
         end = time.monotonic() + seconds * PATIENCE
@@ -178,3 +184,30 @@ class Guest:
             if time.monotonic() > end:
                 raise GuestError(f"the VM did not end; the last that came:\n{self.tail()}")
         return self.process.wait(10 * PATIENCE)
+
+
+class Guest(Console):
+    """batuta run with the console on stdio."""
+
+    def __init__(self, *options, engine=None, control=False, kernel=None, initrd=None, append="console=ttyS0",
+                 default_boot=True, stderr=subprocess.STDOUT, **kwargs):
+        self.folder = tempfile.TemporaryDirectory(prefix="batuta-test-")
+        command = [BUILD / "batuta", "run", "--engine", engine or ENGINE]
+        if default_boot:
+            command += ["--kernel", kernel or GUESTS / "vmlinuz", "--append", append]
+            if initrd is not False:
+                command += ["--initrd", initrd or GUESTS / "initrd.gz"]
+        self.control = pathlib.Path(self.folder.name) / "control"
+        if control:
+            command += ["--control", self.control]
+        super().__init__([*command, *options], stderr, **kwargs)
+
+    def __exit__(self, *_):
+        super().__exit__(*_)
+        self.folder.cleanup()
+
+    def qmp(self):
+        return Qmp(self.control)
+
+    def signal(self, number=signal.SIGTERM):
+        self.process.send_signal(number)

@@ -1,24 +1,12 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """Debian's unmodified cloud kernel with a busybox userland: boot, devices, ways to end."""
 
-import re
 import shutil
 
 import pytest
 
-from harness import GUESTS, Guest
-
-# dmesg levels emerg to warn. What a correct machine still provokes, each with its reason:
-ALLOWED = [
-    # How Debian configured its kernel; said on every machine.
-    r"device-mapper: core: CONFIG_IMA_DISABLE_HTABLE is disabled",
-]
-
-
-def complaints(guest):
-    lines = guest.run("dmesg -r | grep -E '^<[0-4]>|[Ff]irmware [Bb]ug|BUG|WARNING' || true").splitlines()
-    return [line for line in lines if line.strip() and not any(re.search(p, line) for p in ALLOWED)]
-
+from dmesg import complaints
+from harness import GUESTS, STOPPED, Guest
 
 @pytest.mark.parametrize("cpus", [1, 2, 4])
 def test_boots_to_a_shell(cpus):
@@ -73,4 +61,4 @@ def test_control_socket():
         qmp.wait_event("RESUME")
         assert guest.run("echo still here") == "still here"
         qmp.send("quit")
-        assert guest.end() == 0
+        assert guest.end() == STOPPED

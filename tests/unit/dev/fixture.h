@@ -19,7 +19,7 @@ struct fixture {
     struct chardev serial;
     uint8_t output[256]; /* what the guest wrote to COM1 */
     size_t output_len;
-    size_t room;     /* how many bytes more COM1's far end takes */
+    size_t room;      /* how many bytes more COM1's far end takes */
     unsigned resumed; /* how often COM1 had room again */
     unsigned events[VM_EVENT_ERROR + 1];
     uint64_t event_arg;

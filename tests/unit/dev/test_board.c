@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* What must hold for every device of the board: state round trips, reset, refused states, failing allocations. */
+/* What must hold for every device of the board: state round trips, reset, refused states, failing
+ * allocations. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -134,8 +135,7 @@ static void reset_is_power_on(void **state)
     list_for_each (dev, &a->vm.devices, link) {
         struct device *other = device_find(&b->vm, dev->id);
 
-        if (strcmp(dev->id, "rtc") &&
-            !state_equal(dev->ops->state, device_object(dev), device_object(other)))
+        if (strcmp(dev->id, "rtc") && !state_equal(dev->ops->state, device_object(dev), device_object(other)))
             fail_msg("%s remembers something", dev->id);
     }
     for (unsigned i = 0; i < IRQ_GSI_COUNT; i++)
@@ -229,8 +229,10 @@ static void sweeps(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(states_round_trip),    cmocka_unit_test(reset_is_power_on),
-        cmocka_unit_test(lying_states_do_no_harm), cmocka_unit_test(allocations_may_fail),
+        cmocka_unit_test(states_round_trip),
+        cmocka_unit_test(reset_is_power_on),
+        cmocka_unit_test(lying_states_do_no_harm),
+        cmocka_unit_test(allocations_may_fail),
         cmocka_unit_test(sweeps),
     };
 

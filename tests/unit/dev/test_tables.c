@@ -43,10 +43,11 @@ static void check_with_iasl(const char *dir, const char *name)
 {
     char cmd[1024];
 
-    snprintf(cmd, sizeof(cmd),
-             "cd %s && iasl -p %s-d -d %s.aml >%s.log 2>&1 && "
-             "iasl -p %s-c %s %s-d.dsl >>%s.log 2>&1 && ! grep -E '(Error|Warning|Remark) +[0-9]|Invalid' %s.log",
-             dir, name, name, name, name, strcmp(name, "DSDT") ? "" : "-tc", name, name, name);
+    snprintf(
+        cmd, sizeof(cmd),
+        "cd %s && iasl -p %s-d -d %s.aml >%s.log 2>&1 && "
+        "iasl -p %s-c %s %s-d.dsl >>%s.log 2>&1 && ! grep -E '(Error|Warning|Remark) +[0-9]|Invalid' %s.log",
+        dir, name, name, name, name, strcmp(name, "DSDT") ? "" : "-tc", name, name, name);
     if (system(cmd)) {
         snprintf(cmd, sizeof(cmd), "cat %s/%s.log", dir, name);
         (void)!system(cmd);

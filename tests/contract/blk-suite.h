@@ -1,0 +1,33 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * What every struct blk must do, whoever implements it: random operations, several
+ * in flight, in lockstep with an array of bytes that does the same.
+ */
+#ifndef TESTS_CONTRACT_BLK_SUITE_H
+#define TESTS_CONTRACT_BLK_SUITE_H
+
+#include "core/blk.h"
+
+struct loop;
+
+struct blk_subject {
+    const char *name;
+    struct blk *blk;
+    struct loop *loop;      /* turned until a request is done */
+    const uint8_t *initial; /* what the disk holds at the start; NULL: zeroes */
+    /* Fails the next n requests for which it chooses so with -EIO; NULL: no faults to be had. */
+    void (*inject)(struct blk_subject *s, unsigned n);
+    unsigned seed, rounds;
+};
+
+/* Traps (with a message on stderr) where it differs. The blk stays open. */
+void blk_suite_run(struct blk_subject *s);
+
+/*
+ * A wrapper that misbehaves as storage does: delays, reorders and fails requests.
+ * base is the wrapper's; closing it closes both.
+ */
+struct blk *faulty_create(struct blk *base);
+void faulty_fail(struct blk *faulty, int error, unsigned count);
+
+#endif

@@ -1,0 +1,160 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""The KVM engine: on real SVM with nested paging, as QEMU's TCG emulates it, and on a /dev/kvm that exists.
+
+docs/testing.md says what these test beds can and cannot do.
+"""
+
+import os
+import pathlib
+import re
+import shutil
+import subprocess
+
+import pytest
+
+from dmesg import complaints
+from harness import BUILD, ENGINE, GUESTS, TOP, Console, batuta
+
+HERE = pathlib.Path(__file__).parent
+PASS = 0x21
+QEMU = "qemu-system-x86_64"
+
+
+def is_sanitized():
+    return b"__asan_" in (BUILD / "batuta-vmm").read_bytes() or b"__tsan_" in (BUILD / "batuta-vmm").read_bytes()
+
+
+# ---- nested: batuta under KVM under QEMU ----
+
+def libraries(program):
+    """What the dynamic linker needs for it, itself included."""
+    out = subprocess.run(["ldd", program], capture_output=True, text=True, check=True).stdout
+    return re.findall(r"(/\S+) \(0x", out)
+
+
+def copy_to(root, path):
+    target = root / str(path).lstrip("/")
+    target.parent.mkdir(parents=True, exist_ok=True)
+    shutil.copy(path, target)
+
+
+def make_root(root, outer):
+    busybox = shutil.which("busybox")
+    for folder in ("bin", "modules", "dev", "proc", "sys", "tmp", "batuta"):
+        (root / folder).mkdir(parents=True)
+    shutil.copy(busybox, root / "bin" / "busybox")
+    for applet in subprocess.run([busybox, "--list"], capture_output=True, text=True, check=True).stdout.split():
+        if applet != "busybox":
+            (root / "bin" / applet).symlink_to("busybox")
+    for module in ("virt/lib/irqbypass", "arch/x86/kvm/kvm", "arch/x86/kvm/kvm-amd"):
+        shutil.copy(GUESTS / "modules" / "kernel" / f"{module}.ko", root / "modules")
+    for program in ("batuta", "batuta-vmm"):
+        shutil.copy(BUILD / program, root / "batuta")
+        for library in libraries(BUILD / program):
+            copy_to(root, library)
+    for file in ("vmlinuz", "initrd.gz"):
+        shutil.copy(GUESTS / file, root / "batuta")
+    shutil.copy(HERE / "nested-init", root / "init")
+    (root / "init").chmod(0o755)
+    (root / "outer").write_text(outer)
+
+
+@pytest.fixture
+def nested(tmp_path):
+    """Starts an emulated machine that runs the script outer, and gives its console."""
+    if not shutil.which(QEMU):
+        pytest.skip(f"{QEMU} is not installed")
+    if is_sanitized():
+        pytest.skip("a sanitizer's memory does not fit into the emulated machine")
+    started = []
+
+    def start(outer):
+        root, initrd = tmp_path / "root", tmp_path / "root.cpio"
+        make_root(root, outer)
+        with open(initrd, "wb") as f:
+            subprocess.run("find . | cpio --quiet -o -H newc -R 0:0", shell=True, cwd=root, stdout=f, check=True)
+        shutil.rmtree(root)
+        console = Console([QEMU, "-accel", "tcg", "-cpu", "EPYC,+svm,+npt", "-smp", "2", "-m", "1024", "-display", "none",
+                           "-serial", "stdio", "-monitor", "none", "-no-reboot", "-kernel", GUESTS / "vmlinuz", "-initrd",
+                           initrd, "-append", "console=ttyS0 panic=-1 quiet"])
+        started.append(console)
+        return console
+
+    yield start
+    for console in started:
+        console.__exit__()
+
+
+def test_linux_under_nested_svm(nested):
+    console = nested("stty raw -echo\n"
+                     "/batuta/batuta run --engine kvm --cpus 2 --memory 256M --kernel /batuta/vmlinuz "
+                     "--initrd /batuta/initrd.gz --append console=ttyS0\n"
+                     "echo \"outer: batuta ended with $?\"\n")
+    console.boot(300)
+    assert console.run("nproc") == "2"
+    assert "kvm-clock" in console.run("cat /sys/devices/system/clocksource/clocksource0/available_clocksource")
+    console.run("i=0; while [ $i -lt 2000 ]; do i=$((i + 1)); done")
+    start = float(console.run("cat /proc/uptime").split()[0])
+    console.run("sleep 2")
+    assert 1.8 < float(console.run("cat /proc/uptime").split()[0]) - start < 30
+    assert complaints(console) == []
+    console.type("poweroff -f\n")
+    console.wait_for("outer: batuta ended with 0")
+    assert console.end() == 0
+
+
+# ---- a /dev/kvm that exists ----
+
+def kvm_missing():
+    """Why the KVM engine cannot be tried here, or None."""
+    if not os.path.exists("/dev/kvm"):
+        return "this machine has no /dev/kvm"
+    if not os.access("/dev/kvm", os.R_OK | os.W_OK):
+        return "no permission for /dev/kvm"
+    return None
+
+
+needs_kvm = pytest.mark.skipif(bool(kvm_missing()), reason=str(kvm_missing()))
+
+
+@pytest.fixture(scope="session")
+def selftest(tmp_path_factory):
+    folder = TOP / "tests" / "guest" / "kernel"
+    out = tmp_path_factory.mktemp("selftest") / "selftest.elf"
+    subprocess.run([folder / "build", out, folder / "selftest.c"], check=True)
+    return out
+
+
+def run_selftest(kernel, name, engine, *more):
+    return batuta("run", "--engine", engine, "--memory", "64M", "--net", "none", "--debug-exit", "0xf4", "--no-reboot",
+                  "--kernel", kernel, "--append", name, *more, timeout=90)
+
+
+NAMES = re.findall(r'\{"(\w+)", \w+\}', (TOP / "tests" / "guest" / "kernel" / "selftest.c").read_text())
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_small_guest_without_kvm(selftest, name):
+    done = run_selftest(selftest, name, ENGINE)
+    assert done.returncode == PASS and "PASS" in done.stdout, done.stdout + done.stderr
+
+
+@needs_kvm
+@pytest.mark.parametrize("name", NAMES)
+def test_small_guest_on_kvm(selftest, name):
+    done = run_selftest(selftest, name, "kvm")
+    assert done.returncode == PASS and "PASS" in done.stdout, done.stdout + done.stderr
+
+
+@needs_kvm
+def test_emulation_failure_falls_back(selftest):
+    """A KVM that cannot emulate LOCK CMPXCHG16B gives up; interp finishes it, and KVM goes on."""
+    done = run_selftest(selftest, "cmpxchg16b", "kvm", "--trace", "engine")
+    assert done.returncode == PASS, done.stdout + done.stderr
+    if "kvm gives up" not in done.stderr:
+        pytest.skip("this KVM needs no help with LOCK CMPXCHG16B")
+    assert 1 <= done.stderr.count("kvm gives up") < 1000, "KVM did not go on afterwards"
+
+
+def test_names():
+    assert "cmpxchg16b" in NAMES and len(NAMES) >= 5
