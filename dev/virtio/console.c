@@ -341,7 +341,7 @@ static void console_virtio_reset(struct virtio *v)
 {
     struct virtio_console *con = console_of(v);
 
-    for (unsigned i = 0; i < con->count; i++) {
+    for (unsigned i = 0; i < VIRTIO_CONSOLE_MAX_PORTS; i++) {
         con->port[i].guest_open = false;
         con->port[i].pending = 0;
         con->port[i].tx_offset = 0;

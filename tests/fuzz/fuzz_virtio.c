@@ -53,7 +53,8 @@ static struct backends b;
 
 static void register_access(struct input *in)
 {
-    static const uint16_t blocks[] = {VIRTIO_PCI_COMMON, VIRTIO_PCI_ISR, VIRTIO_PCI_DEVICE, VIRTIO_PCI_NOTIFY};
+    static const uint16_t blocks[] = {VIRTIO_PCI_COMMON, VIRTIO_PCI_ISR, VIRTIO_PCI_DEVICE,
+                                      VIRTIO_PCI_NOTIFY};
     uint8_t how = (uint8_t)take(in, 1);
     uint64_t at = d.common + blocks[how & 3] + (take(in, 1) & 0x7f);
     unsigned size = 1U << (how >> 2 & 3);
@@ -191,8 +192,8 @@ static void step(struct input *in, struct device *dev, unsigned kind)
     default:
         gpa = take_gpa(in, &d);
         if (d.queue[q].desc)
-            driver_desc(&d, q, (unsigned)take(in, 1) % 32, gpa, (uint32_t)take(in, 2), (unsigned)take(in, 1) & 7,
-                        (unsigned)take(in, 1) % 40);
+            driver_desc(&d, q, (unsigned)take(in, 1) % 32, gpa, (uint32_t)take(in, 2),
+                        (unsigned)take(in, 1) & 7, (unsigned)take(in, 1) % 40);
     }
 }
 
