@@ -137,18 +137,25 @@ enum interp_next interp_redo(struct x86_cpu *cpu, const struct interp_op *op, st
     return finish(cpu, op, in, x86_exec_table[insn->id](cpu, insn));
 }
 
+/* Apart, so that no local's address escapes from interp_miss(): it would cost its tail calls, and so the stack. */
+static __attribute__((noinline)) bool miss_fill(struct x86_cpu *cpu, uint64_t lin, enum x86_mem_access access)
+{
+    struct x86_translation t;
+
+    return x86_translate(cpu, lin, access, cpu->mmu_index, &t);
+}
+
 enum interp_next interp_miss(struct x86_cpu *cpu, const struct interp_op *op, struct interp *in, uint64_t lin,
                              unsigned what)
 {
     enum x86_mem_access access = what >> 8;
     unsigned size = what & 255;
-    struct x86_translation t;
 
     in->stats.misses++;
     if ((lin & 4095) + size > 4096 || !interp_canonical(lin))
         return interp_redo(cpu, op, in);
     cpu->s.rip = op_rip(op);
-    if (!x86_translate(cpu, lin, access, cpu->mmu_index, &t)) {
+    if (!miss_fill(cpu, lin, access)) {
         cpu->instructions += op->count - 1U;
         return INTERP_FAULT;
     }
