@@ -69,6 +69,8 @@ static void content_read(struct blk *blk)
 /* Each seed starts from what the one before left there. */
 static void run(const char *name, struct blk *blk, void (*inject)(struct blk_subject *s, unsigned n))
 {
+    bool faults_seen = false;
+
     for (unsigned seed = 1; seed <= 3; seed++) {
         struct blk_subject s = {.name = name,
                                 .blk = blk,
@@ -80,7 +82,9 @@ static void run(const char *name, struct blk *blk, void (*inject)(struct blk_sub
 
         content_read(blk);
         blk_suite_run(&s);
+        faults_seen |= s.faults_seen;
     }
+    assert_int_equal(faults_seen, inject != NULL);
     blk->ops->close(blk);
 }
 
