@@ -5,7 +5,7 @@
  * offloads are on.
  */
 #include <fcntl.h>
-#include <linux/if.h>
+#include <net/if.h>
 #include <linux/if_tun.h>
 #include <stdlib.h>
 #include <string.h>
