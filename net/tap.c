@@ -152,6 +152,11 @@ static int tap_attach(const char *name, int *out, struct error *err)
     if (!name || !*name || strlen(name) >= IFNAMSIZ)
         return error_set(err, EINVAL, "tap %s: a name of an interface has 1 to %d characters",
                          name ? name : "", IFNAMSIZ - 1);
+    /* Root would make a new one that is connected to nothing. */
+    if (!if_nametoindex(name))
+        return error_set(err, ENODEV,
+                         "tap %s: there is no such interface; make it: ip tuntap add dev %s mode tap && ip link set %s up",
+                         name, name, name);
     strcpy(ifr.ifr_name, name);
     fd = open("/dev/net/tun", O_RDWR | O_CLOEXEC | O_NONBLOCK);
     if (fd < 0)

@@ -218,9 +218,10 @@ static void net_driver_ok(struct virtio *v)
     offloads_apply(nic_of(v));
 }
 
+/* A backend that waits for room would wait for ever: it may go on, and what it has is dropped. */
 static void net_virtio_reset(struct virtio *v)
 {
-    nic_of(v)->starved = false;
+    rx_process(nic_of(v));
 }
 
 static const struct virtio_ops net_virtio_ops = {

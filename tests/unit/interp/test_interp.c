@@ -220,6 +220,20 @@ static void test_page_crossing(void **state)
     assert_int_equal(REG(RAX), 0x550000);
 }
 
+/* 0x4ef000 and the stack's page have one slot of the TLB between them. */
+GUEST(guest_collide,
+      "xor %edx, %edx\n mov $0x4ef100, %ebx\n lea 2f(%rip), %rax\n mov $1000, %ecx\n mov %rax, (%rbx)\n"
+      "1: call *(%rbx)\n push (%rbx)\n pop 8(%rbx)\n dec %ecx\n jnz 1b\n hlt\n"
+      "2: inc %edx\n ret");
+
+static void test_tlb_collision(void **state)
+{
+    MACHINE_PUT(&m, MACHINE_CODE, guest_collide);
+    run64(MACHINE_CODE);
+    assert_int_equal((uint32_t)REG(RDX), 1000);
+    assert_int_equal(REG(RSP), MACHINE_STACK);
+}
+
 /* ---- events ---- */
 
 GUEST(guest_spin, "sti\n 1: inc %rax\n jmp 1b");
@@ -335,6 +349,7 @@ int main(void)
         TEST(test_smc_by_device),
         TEST(test_remap),
         TEST(test_page_crossing),
+        TEST(test_tlb_collision),
         TEST(test_interrupt_in_loop),
         TEST(test_sti_shadow),
         TEST(test_halt_wakes),

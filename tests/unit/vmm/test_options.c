@@ -358,6 +358,7 @@ int main(void)
         cmocka_unit_test(test_everything),   cmocka_unit_test_setup_teardown(test_file, NULL, NULL),
         cmocka_unit_test(test_bad_files),    cmocka_unit_test(test_huge_file),
         cmocka_unit_test(test_format_names), cmocka_unit_test(test_texts),
+        cmocka_unit_test(test_manual),
     };
 
     return cmocka_run_group_tests(tests, make_folder, remove_folder);
