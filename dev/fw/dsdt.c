@@ -5,8 +5,6 @@
 #include "dev/board.h"
 #include "dev/debug/debug.h"
 #include "dev/fw/fw_cfg.h"
-#include "dev/irq/ioapic.h"
-#include "dev/irq/lapic.h"
 #include "dev/pci/pci.h"
 #include "dev/timer/hpet.h"
 #include "dev/timer/pm.h"
@@ -206,14 +204,13 @@ static void pci_root(struct aml *aml, const struct board *board)
     aml_end(aml, device);
 }
 
-/* What the chipset decodes beside devices: the OS keeps off, and trusts MCFG for it. */
+/* What the chipset decodes beside devices: the OS keeps off, and trusts MCFG for it. The MADT tells of the
+ * APICs. */
 static void motherboard(struct aml *aml)
 {
     RESOURCES(res);
 
     aml_memory32(&res, (uint32_t)MEM_ECAM_BASE, (uint32_t)MEM_ECAM_SIZE, true);
-    aml_memory32(&res, (uint32_t)IOAPIC_BASE, 0x1000, true);
-    aml_memory32(&res, (uint32_t)LAPIC_BASE, 0x1000, true);
     aml_io(&res, 0x20, 2);
     aml_io(&res, 0x40, 4);
     aml_io(&res, 0x61, 1);

@@ -137,8 +137,9 @@ enum interp_next interp_redo(struct x86_cpu *cpu, const struct interp_op *op, st
     return finish(cpu, op, in, x86_exec_table[insn->id](cpu, insn));
 }
 
-/* Out of line, so that interp_miss() has nothing on its stack and ends in a jump. */
-static ATTR_NOINLINE bool fill_tlb(struct x86_cpu *cpu, uint64_t lin, enum x86_mem_access access)
+/* Apart, so that no local's address escapes from interp_miss(): it would cost its tail calls, and so the
+ * stack. */
+static __attribute__((noinline)) bool miss_fill(struct x86_cpu *cpu, uint64_t lin, enum x86_mem_access access)
 {
     struct x86_translation t;
 
@@ -170,7 +171,7 @@ enum interp_next interp_miss(struct x86_cpu *cpu, const struct interp_op *op, st
     if ((lin & 4095) + size > 4096 || !interp_canonical(lin) || slots_collide(in, op, lin))
         return interp_redo(cpu, op, in);
     cpu->s.rip = op_rip(op);
-    if (!fill_tlb(cpu, lin, access)) {
+    if (!miss_fill(cpu, lin, access)) {
         cpu->instructions += op->count - 1U;
         return INTERP_FAULT;
     }

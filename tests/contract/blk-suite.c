@@ -288,8 +288,7 @@ void blk_suite_run(struct blk_subject *subject)
     s->blk->ops->drain(s->blk);
     settle_all(s);
     check(!any_busy(s));
-    if (subject->inject)
-        check(s->errors > 0); /* the suite saw what it was to see */
+    subject->errors = s->errors;
     read_all(s);
     for (unsigned i = 0; i < IN_FLIGHT; i++)
         free(s->op[i].buf);

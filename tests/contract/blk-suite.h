@@ -18,6 +18,7 @@ struct blk_subject {
     /* Fails the next n requests for which it chooses so with -EIO; NULL: no faults to be had. */
     void (*inject)(struct blk_subject *s, unsigned n);
     unsigned seed, rounds;
+    unsigned errors; /* out: how many requests failed */
 };
 
 /* Traps (with a message on stderr) where it differs. The blk stays open. */
