@@ -28,12 +28,18 @@ enum mouse_command {
 };
 
 const struct state_field mouse_fields[] = {
-    STATE_BYTES(struct ps2_mouse, queue),   STATE_INT(struct ps2_mouse, first),
-    STATE_INT(struct ps2_mouse, count),     STATE_BOOL(struct ps2_mouse, reporting),
-    STATE_BOOL(struct ps2_mouse, remote),   STATE_BOOL(struct ps2_mouse, scale2),
-    STATE_BOOL(struct ps2_mouse, wrap),     STATE_INT(struct ps2_mouse, command),
-    STATE_INT(struct ps2_mouse, last),      STATE_INT(struct ps2_mouse, rate),
-    STATE_INT(struct ps2_mouse, resolution), STATE_INT(struct ps2_mouse, buttons),
+    STATE_BYTES(struct ps2_mouse, queue),
+    STATE_INT(struct ps2_mouse, first),
+    STATE_INT(struct ps2_mouse, count),
+    STATE_BOOL(struct ps2_mouse, reporting),
+    STATE_BOOL(struct ps2_mouse, remote),
+    STATE_BOOL(struct ps2_mouse, scale2),
+    STATE_BOOL(struct ps2_mouse, wrap),
+    STATE_INT(struct ps2_mouse, command),
+    STATE_INT(struct ps2_mouse, last),
+    STATE_INT(struct ps2_mouse, rate),
+    STATE_INT(struct ps2_mouse, resolution),
+    STATE_INT(struct ps2_mouse, buttons),
     STATE_END,
 };
 

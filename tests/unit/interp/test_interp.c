@@ -221,10 +221,9 @@ static void test_page_crossing(void **state)
 }
 
 /* 0x4ef000 and the stack's page have one slot of the TLB between them. */
-GUEST(guest_collide,
-      "xor %edx, %edx\n mov $0x4ef100, %ebx\n lea 2f(%rip), %rax\n mov $1000, %ecx\n mov %rax, (%rbx)\n"
-      "1: call *(%rbx)\n push (%rbx)\n pop 8(%rbx)\n dec %ecx\n jnz 1b\n hlt\n"
-      "2: inc %edx\n ret");
+GUEST(guest_collide, "xor %edx, %edx\n mov $0x4ef100, %ebx\n lea 2f(%rip), %rax\n mov $1000, %ecx\n"
+                     "mov %rax, (%rbx)\n 1: call *(%rbx)\n push (%rbx)\n pop 8(%rbx)\n dec %ecx\n jnz 1b\n"
+                     "hlt\n 2: inc %edx\n ret");
 
 static void test_tlb_collision(void **state)
 {
