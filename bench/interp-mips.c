@@ -12,7 +12,8 @@
 #include "engine/interp/interp.h"
 #include "tests/unit/interp/machine.h"
 
-/* Guest code lies in a section of its own, which is copied as it is: no data but what the arguments point to. */
+/* Guest code lies in a section of its own, which is copied as it is: no data but what the arguments point to.
+ */
 #define KERNEL                                                                                               \
     __attribute__((section("guest_text"), noinline, noclone, target("general-regs-only"),                    \
                    optimize("no-tree-loop-distribute-patterns", "no-jump-tables")))
@@ -135,8 +136,8 @@ static const struct kernel {
     uint64_t (*fn)(uint8_t *data, uint64_t n);
     uint64_t n;
 } kernels[] = {
-    {"loop", kernel_loop, 40},   {"sieve", kernel_sieve, 80}, {"copy", kernel_copy, 70},
-    {"calls", kernel_calls, 100}, {"hash", kernel_hash, 60},  {"strings", kernel_strings, 80},
+    {"loop", kernel_loop, 40},          {"sieve", kernel_sieve, 80}, {"copy", kernel_copy, 70},
+    {"calls", kernel_calls, 100},       {"hash", kernel_hash, 60},   {"strings", kernel_strings, 80},
     {"indirect", kernel_indirect, 100},
 };
 
@@ -176,8 +177,9 @@ static void run(const struct kernel *k)
     start = now();
     machine_run(&m, 0);
     guest = now() - start;
-    printf("%-10s %8.1f MIPS %8.1f x native%s\n", k->name, (double)m.vm.vcpu[0]->cpu.instructions / guest * 1e-6,
-           guest / native, s->gpr[X86_RAX] == expected ? "" : "  WRONG RESULT");
+    printf("%-10s %8.1f MIPS %8.1f x native%s\n", k->name,
+           (double)m.vm.vcpu[0]->cpu.instructions / guest * 1e-6, guest / native,
+           s->gpr[X86_RAX] == expected ? "" : "  WRONG RESULT");
     if (getenv("INTERP_STATS")) {
         char text[1024];
 

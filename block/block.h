@@ -13,12 +13,17 @@
 
 struct loop;
 
-enum block_direct { BLOCK_DIRECT_AUTO, BLOCK_DIRECT_ON, BLOCK_DIRECT_OFF }; /* O_DIRECT; AUTO: where it works */
+enum block_direct {
+    BLOCK_DIRECT_AUTO,
+    BLOCK_DIRECT_ON,
+    BLOCK_DIRECT_OFF
+}; /* O_DIRECT; AUTO: where it works */
 enum block_io { BLOCK_IO_AUTO, BLOCK_IO_URING, BLOCK_IO_THREADS };
 
 struct block_options {
     const char *path;
-    const char *format; /* NULL: raw, unless the file looks like another format; "raw": whatever it looks like */
+    const char
+        *format; /* NULL: raw, unless the file looks like another format; "raw": whatever it looks like */
     const char *serial; /* NULL: none; the first 20 characters count */
     bool read_only;
     bool snapshot; /* the file stays as it is; what the guest writes is gone at the end */

@@ -28,12 +28,15 @@ static int open_failed(const struct block_options *o, bool read_only, int e, str
     switch (e) {
     case ENOENT:
     case ENOTDIR:
-        return error_set(err, e, "disk %s: there is no such file (truncate -s 10G FILE makes an empty one)", o->path);
+        return error_set(err, e, "disk %s: there is no such file (truncate -s 10G FILE makes an empty one)",
+                         o->path);
     case EACCES:
     case EPERM:
         if (!read_only)
-            return error_set(err, e, "disk %s: no permission to read and write it; make it writable, or add ,ro "
-                                     "(read-only) or --snapshot (throw writes away)", o->path);
+            return error_set(err, e,
+                             "disk %s: no permission to read and write it; make it writable, or add ,ro "
+                             "(read-only) or --snapshot (throw writes away)",
+                             o->path);
         return error_set(err, e, "disk %s: no permission to read it", o->path);
     case EROFS:
         return error_set(err, e, "disk %s: its file system is read-only; add ,ro or --snapshot", o->path);
@@ -58,19 +61,23 @@ static int kind_check(const struct block_options *o, const struct stat *st, stru
     return error_set(err, EINVAL, "disk %s: is neither a file nor a block device", o->path);
 }
 
-static int size_find(const struct block_options *o, int fd, const struct stat *st, uint64_t *size, struct error *err)
+static int size_find(const struct block_options *o, int fd, const struct stat *st, uint64_t *size,
+                     struct error *err)
 {
     uint64_t n = (uint64_t)st->st_size;
 
     if (S_ISBLK(st->st_mode) && ioctl(fd, BLKGETSIZE64, &n) < 0)
-        return error_set(err, errno, "disk %s: the device does not tell its size: %s", o->path, strerror(errno));
+        return error_set(err, errno, "disk %s: the device does not tell its size: %s", o->path,
+                         strerror(errno));
     if (!n)
-        return error_set(err, EINVAL, "disk %s: is empty (truncate -s 10G %s gives it a size)", o->path, o->path);
+        return error_set(err, EINVAL, "disk %s: is empty (truncate -s 10G %s gives it a size)", o->path,
+                         o->path);
     if (n % SECTOR)
-        return error_set(err, EINVAL,
-                         "disk %s: its size, %llu bytes, is not a multiple of 512: it is cut short, or no raw "
-                         "disk image (truncate -s %%512 %s rounds it up)",
-                         o->path, (unsigned long long)n, o->path);
+        return error_set(
+            err, EINVAL,
+            "disk %s: its size, %llu bytes, is not a multiple of 512: it is cut short, or no raw "
+            "disk image (truncate -s %%512 %s rounds it up)",
+            o->path, (unsigned long long)n, o->path);
     *size = n;
     return 0;
 }
@@ -87,7 +94,10 @@ static const struct {
     {"vhd", "conectix", 8},
     {"vdi", "<<< Oracle VM VirtualBox Disk Image >>>", 39},
     {"gzip", "\x1f\x8b\x08", 3},
-    {"xz", "\xfd" "7zXZ", 5},
+    {"xz",
+     "\xfd"
+     "7zXZ",
+     5},
     {"zstd", "\x28\xb5\x2f\xfd", 4},
 };
 
@@ -103,10 +113,11 @@ static int format_check(const struct block_options *o, int fd, struct error *err
         return error_set(err, errno, "disk %s: cannot read it: %s", o->path, strerror(errno));
     for (unsigned i = 0; i < ARRAY_SIZE(foreign_formats); i++) {
         if (memcmp(head, foreign_formats[i].magic, foreign_formats[i].len) == 0)
-            return error_set(err, EINVAL,
-                             "disk %s: looks like %s, and only raw images are supported: convert it (for disk "
-                             "formats, qemu-img convert -O raw), or say format=raw if it is raw nevertheless",
-                             o->path, foreign_formats[i].name);
+            return error_set(
+                err, EINVAL,
+                "disk %s: looks like %s, and only raw images are supported: convert it (for disk "
+                "formats, qemu-img convert -O raw), or say format=raw if it is raw nevertheless",
+                o->path, foreign_formats[i].name);
     }
     return 0;
 }
@@ -121,11 +132,15 @@ static int lock_take(const struct block_options *o, int fd, bool read_only, stru
     if (o->no_lock || fcntl(fd, F_OFD_SETLK, &lock) == 0)
         return 0;
     if (errno == EAGAIN || errno == EACCES)
-        return error_set(err, EBUSY,
-                         "disk %s: is in use by another VM%s; stop that one, or use a copy, or add ,ro there and "
-                         "here", o->path, read_only ? ", which writes to it" : "");
-    return error_set(err, errno, "disk %s: its file system cannot lock files (%s); add ,lock=off if you are "
-                                 "sure that nobody else uses it", o->path, strerror(errno));
+        return error_set(
+            err, EBUSY,
+            "disk %s: is in use by another VM%s; stop that one, or use a copy, or add ,ro there and "
+            "here",
+            o->path, read_only ? ", which writes to it" : "");
+    return error_set(err, errno,
+                     "disk %s: its file system cannot lock files (%s); add ,lock=off if you are "
+                     "sure that nobody else uses it",
+                     o->path, strerror(errno));
 }
 
 /* ---- how it wants to be accessed ---- */
@@ -134,7 +149,8 @@ static int lock_take(const struct block_options *o, int fd, bool read_only, stru
 static bool direct_reads(int fd, uint32_t block, uint32_t align)
 {
     uint8_t *buf = aligned_alloc(8192, 16384);
-    bool ok = buf && pread(fd, buf + align, block, block) >= 0 && pread(fd, buf + align, block, 0) == (ssize_t)block;
+    bool ok = buf && pread(fd, buf + align, block, block) >= 0 &&
+              pread(fd, buf + align, block, 0) == (ssize_t)block;
 
     free(buf);
     return ok;
@@ -162,8 +178,10 @@ static int direct_choose(const struct block_options *o, struct raw_config *c, st
     if (o->direct != BLOCK_DIRECT_OFF)
         direct_probe(c);
     if (o->direct == BLOCK_DIRECT_ON && !c->direct)
-        return error_set(err, EINVAL, "disk %s: its file system does not do direct I/O in blocks of %u bytes; "
-                                      "leave direct=on out", o->path, c->block_size);
+        return error_set(err, EINVAL,
+                         "disk %s: its file system does not do direct I/O in blocks of %u bytes; "
+                         "leave direct=on out",
+                         o->path, c->block_size);
     return 0;
 }
 

@@ -253,8 +253,9 @@ static int top_create(struct loop *loop, const struct blk *base, struct blk **ou
     dir = dir && *dir ? dir : "/var/tmp";
     c.fd = file_unnamed(dir);
     if (c.fd < 0 || ftruncate(c.fd, (off_t)base->size) < 0) {
-        r = error_set(err, errno, "no temporary file for --snapshot in %s: %s; set TMPDIR to a directory with room",
-                      dir, strerror(errno));
+        r = error_set(err, errno,
+                      "no temporary file for --snapshot in %s: %s; set TMPDIR to a directory with room", dir,
+                      strerror(errno));
         goto fail;
     }
     r = raw_create(loop, &c, out, err);
@@ -275,7 +276,8 @@ int block_overlay(struct loop *loop, struct blk *base, struct blk **out, struct 
     if (!o)
         return error_set(err, ENOMEM, "no memory for --snapshot");
     o->map_size = (size_t)ALIGN_UP((base->size / SECTOR + 63) / 64 * 8, (uint64_t)4096);
-    o->map = mmap(NULL, o->map_size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    o->map =
+        mmap(NULL, o->map_size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
     if (o->map == MAP_FAILED) {
         o->map = NULL;
         r = error_set(err, ENOMEM, "no memory for --snapshot");
@@ -285,8 +287,11 @@ int block_overlay(struct loop *loop, struct blk *base, struct blk **out, struct 
     if (r < 0)
         goto fail;
     o->base = base;
-    o->blk = (struct blk){.ops = &overlay_ops, .size = base->size, .block_size = base->block_size,
-                          .can_discard = true, .can_write_zeroes = true};
+    o->blk = (struct blk){.ops = &overlay_ops,
+                          .size = base->size,
+                          .block_size = base->block_size,
+                          .can_discard = true,
+                          .can_write_zeroes = true};
     *out = &o->blk;
     return 0;
 fail:

@@ -10,7 +10,7 @@
 
 #include "block/raw-internal.h"
 
-#define BOUNCE_SIZE MIB(1)
+#define BOUNCE_SIZE  MIB(1)
 #define BOUNCE_ALIGN 4096U
 
 static int retry_code(void)
@@ -76,7 +76,8 @@ static int transfer_buffer(struct raw *raw, bool read, uint8_t *buf, uint64_t le
 
     while (done < len) {
         off_t at = (off_t)(offset + done);
-        ssize_t r = read ? pread(raw->fd, buf + done, len - done, at) : pwrite(raw->fd, buf + done, len - done, at);
+        ssize_t r =
+            read ? pread(raw->fd, buf + done, len - done, at) : pwrite(raw->fd, buf + done, len - done, at);
 
         if (r < 0) {
             int e = retry_code();

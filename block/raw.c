@@ -19,7 +19,8 @@ _Static_assert(sizeof(struct blk_vec) == sizeof(struct iovec) &&
                    offsetof(struct blk_vec, len) == offsetof(struct iovec, iov_len),
                "our vectors are the kernel's");
 
-/* Requests that are with the ring; backend[2] holds how many bytes are done when the rest goes to the workers. */
+/* Requests that are with the ring; backend[2] holds how many bytes are done when the rest goes to the
+ * workers. */
 
 static void finish(struct raw *raw, struct blk_req *req, int result)
 {
@@ -198,8 +199,11 @@ int raw_create(struct loop *loop, const struct raw_config *c, struct blk **out, 
 
     if (!raw)
         return error_set(err, ENOMEM, "no memory for a disk");
-    raw->blk = (struct blk){.ops = &raw_ops, .size = c->size, .block_size = c->block_size,
-                            .read_only = c->read_only, .can_discard = !c->read_only,
+    raw->blk = (struct blk){.ops = &raw_ops,
+                            .size = c->size,
+                            .block_size = c->block_size,
+                            .read_only = c->read_only,
+                            .can_discard = !c->read_only,
                             .can_write_zeroes = !c->read_only};
     raw->loop = loop;
     raw->fd = c->fd;
@@ -214,8 +218,9 @@ int raw_create(struct loop *loop, const struct raw_config *c, struct blk **out, 
     }
     r = c->io == BLOCK_IO_THREADS ? 0 : ring_init(raw);
     if (r < 0 && c->io == BLOCK_IO_URING) {
-        error_set(err, -r, "io_uring is not available here (a container's seccomp profile, or "
-                           "kernel.io_uring_disabled); without io=uring batuta uses threads instead");
+        error_set(err, -r,
+                  "io_uring is not available here (a container's seccomp profile, or "
+                  "kernel.io_uring_disabled); without io=uring batuta uses threads instead");
         goto fail;
     }
     raw->watch = (struct loop_fd){.fd = raw->event_fd, .events = LOOP_READ, .fn = raw_event, .opaque = raw};

@@ -7,7 +7,7 @@
 #include <sys/eventfd.h>
 
 #define MAX_THREADS 4U
-#define STACK_SIZE KIB(256)
+#define STACK_SIZE  KIB(256)
 
 struct queue {
     struct blk_req *head, **tail;

@@ -27,18 +27,30 @@ uint64_t clock_now(struct vm *vm)
     return c->running ? c->base + (plat_now(vm) - c->started) : c->base;
 }
 
+/* a * b / c without the 128-bit division that a freestanding compiler has not; saturates. */
+static uint64_t mul_div(uint64_t a, uint32_t b, uint32_t c)
+{
+    uint64_t low = (a & 0xffffffff) * b;
+    uint64_t high = (a >> 32) * b + (low >> 32); /* the product is high : low's lower half */
+    uint64_t quotient_high = high / c;
+
+    if (quotient_high >> 32)
+        return ~0ULL;
+    return quotient_high << 32 | ((high % c) << 32 | (low & 0xffffffff)) / c;
+}
+
 uint64_t clock_ns_to_tsc(const struct vm *vm, uint64_t ns)
 {
     if (vm->clock.tsc_khz == 1000000)
         return ns;
-    return (uint64_t)((unsigned __int128)ns * vm->clock.tsc_khz / 1000000);
+    return mul_div(ns, vm->clock.tsc_khz, 1000000);
 }
 
 uint64_t clock_tsc_to_ns(const struct vm *vm, uint64_t tsc)
 {
     if (vm->clock.tsc_khz == 1000000)
         return tsc;
-    return (uint64_t)((unsigned __int128)tsc * 1000000 / vm->clock.tsc_khz);
+    return mul_div(tsc, 1000000, vm->clock.tsc_khz);
 }
 
 uint64_t clock_tsc(struct vm *vm)

@@ -40,15 +40,16 @@ struct engine_ops {
     int (*state_get)(struct vcpu *vcpu);
     int (*state_put)(struct vcpu *vcpu);
 
-    /* Power-on state of what the engine has beyond cpu.s (its local APIC); state_put() follows. NULL: nothing. */
+    /* Power-on state of what the engine has beyond cpu.s (its local APIC); state_put() follows. NULL:
+     * nothing. */
     void (*vcpu_reset)(struct vcpu *vcpu);
 
     /* A device stored to guest RAM. NULL: nobody cares. Any thread. */
     void (*memory_written)(struct vm *vm, uint64_t gpa, uint64_t len);
     /* What lies behind a RAM page for cpu.env->page: may it be written without telling? NULL: yes. */
     bool (*page_write_fast)(struct vm *vm, uint64_t gpa);
-    /* Stops all other vCPUs between two instructions until the matching end, for cpu.env->exclusive_begin. The
-     * vCPU's thread, lock not held. NULL: such accesses are not atomic. */
+    /* Stops all other vCPUs between two instructions until the matching end, for cpu.env->exclusive_begin.
+     * The vCPU's thread, lock not held. NULL: such accesses are not atomic. */
     void (*exclusive)(struct vcpu *vcpu, bool begin);
     /* own_lapic: delivers an MSI. Lock held. */
     void (*msi)(struct vm *vm, uint64_t address, uint32_t data);

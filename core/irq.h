@@ -25,14 +25,14 @@ struct irq_sink {
     void *opaque;
 };
 
-/* What the local APICs offer; every slot but `changed` is required. */
+/* What the local APICs offer; every slot is required. */
 struct lapic_ops {
     void (*msi)(struct vm *vm, uint64_t address, uint32_t data);
     /* The 8259's INTR, wired to LINT0 of every local APIC. */
     void (*extint)(struct vm *vm, bool level);
     /* Is a vector deliverable to this vCPU now, TPR considered? Own thread, no lock needed. */
     bool (*pending)(struct vcpu *vcpu);
-    /* Acknowledges and returns it; -1: none after all. Own thread, lock not held. */
+    /* Acknowledges and returns it; -1: none after all. Own thread, lock not held: it takes it. */
     int (*acknowledge)(struct vcpu *vcpu);
     bool (*msr_read)(struct vcpu *vcpu, uint32_t msr, uint64_t *value);
     bool (*msr_write)(struct vcpu *vcpu, uint32_t msr, uint64_t value);
@@ -49,8 +49,6 @@ struct irqs {
     int (*pic_acknowledge)(void *opaque); /* INTA cycle: the vector */
     void *pic_opaque;
     void (*ioapic_eoi)(void *opaque, uint8_t vector); /* a level-triggered vector was ended at a local APIC */
-    /* The MSI that a pin sends as it is programmed now, for engines with their own local APICs; false: masked. */
-    bool (*ioapic_route)(void *opaque, unsigned pin, uint64_t *address, uint32_t *data);
     /* What a pin sends, for engines that route level-triggered pins themselves; false: the pin is masked. */
     bool (*ioapic_message)(void *opaque, unsigned pin, uint64_t *address, uint32_t *data);
     void *ioapic_opaque;

@@ -48,7 +48,8 @@ struct memory {
     uint64_t ram_size; /* all of it, without ROMs */
     uint64_t ram_low;  /* below 4 GiB */
     uint64_t *dirty;   /* one bit a page of RAM (by mem_ram.offset), atomic; NULL: not tracked */
-    /* Gives the host back whole pages, which read as zeroes from then on (ballooning). NULL: pages are kept. */
+    /* Gives the host back whole pages, which read as zeroes from then on (ballooning). NULL: pages are kept.
+     */
     void (*discard)(void *opaque, uint8_t *host, uint64_t len);
     void *discard_opaque;
 };

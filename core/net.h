@@ -15,9 +15,9 @@
 #define NET_OFFLOAD_CSUM BIT(0)
 #define NET_OFFLOAD_TSO4 BIT(1)
 #define NET_OFFLOAD_TSO6 BIT(2)
-#define NET_OFFLOAD_ECN BIT(3)
+#define NET_OFFLOAD_ECN  BIT(3)
 
-#define NET_HEADER_SIZE 12U /* struct virtio_net_hdr of virtio 1.2, section 5.1.6 */
+#define NET_HEADER_SIZE  12U /* struct virtio_net_hdr of virtio 1.2, section 5.1.6 */
 
 struct net;
 

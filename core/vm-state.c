@@ -127,7 +127,8 @@ int vm_save(struct vm *vm, struct state_io *io, struct error *err)
     int e;
 
     if (vm->engine->own_lapic)
-        return error_set(err, ENOTSUP, "the %s engine keeps the local APICs to itself: its VMs cannot be saved yet",
+        return error_set(err, ENOTSUP,
+                         "the %s engine keeps the local APICs to itself: its VMs cannot be saved yet",
                          vm->engine->name);
     devices_settle(vm);
     memcpy(m.line_level, vm->irqs.line_level, sizeof(m.line_level));

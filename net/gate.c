@@ -3,21 +3,22 @@
 
 #include "base/bytes.h"
 
-#define ETHER_LEN 14U
+#define ETHER_LEN  14U
 #define ETHER_TYPE 12U
-#define TYPE_IPV4 0x0800U
-#define TYPE_ARP 0x0806U
-#define TYPE_IPV6 0x86ddU
-#define ARP_LEN 28U
-#define ARP_ETHERNET_IPV4 0x0001080006040000ULL /* hardware, protocol, their lengths; without the operation */
-#define IPV4_LEN 20U
-#define IPV4_FRAGMENT 0x3fffU /* more to come, or an offset */
-#define IPV6_LEN 40U
+#define TYPE_IPV4  0x0800U
+#define TYPE_ARP   0x0806U
+#define TYPE_IPV6  0x86ddU
+#define ARP_LEN    28U
+/* Hardware, protocol, and their lengths; without the operation. */
+#define ARP_ETHERNET_IPV4 0x0001080006040000ULL
+#define IPV4_LEN          20U
+#define IPV4_FRAGMENT     0x3fffU /* more to come, or an offset */
+#define IPV6_LEN          40U
 
 enum protocol { PROTOCOL_ICMP = 1, PROTOCOL_TCP = 6, PROTOCOL_UDP = 17, PROTOCOL_ICMPV6 = 58 };
 
-#define TCP_LEN 20U
-#define UDP_LEN 8U
+#define TCP_LEN  20U
+#define UDP_LEN  8U
 #define ICMP_LEN 8U
 
 /* Is the payload, of len bytes, a whole one of its protocol? */

@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define DEFAULT_HOST "127.0.0.1"
+#define DEFAULT_HOST  "127.0.0.1"
 #define DEFAULT_GUEST "10.0.2.15"
 
 static bool port_parse(const char *text, uint16_t *port)
@@ -63,6 +63,8 @@ int hostfwd_parse(const char *text, size_t len, struct hostfwd *out, struct erro
     *out = f;
     return 0;
 bad:
-    return error_set(err, EINVAL, "hostfwd %.*s: is not of the form tcp|udp:[HOSTADDR:]HOSTPORT-[GUESTADDR]:GUESTPORT, "
-                                  "as in tcp:2222-:22", (int)MIN(len, 200), text);
+    return error_set(err, EINVAL,
+                     "hostfwd %.*s: is not of the form tcp|udp:[HOSTADDR:]HOSTPORT-[GUESTADDR]:GUESTPORT, "
+                     "as in tcp:2222-:22",
+                     (int)MIN(len, 200), text);
 }

@@ -32,10 +32,12 @@ int net_slirp_open(struct loop *loop, const struct net_slirp_options *options, s
 
 struct net_tap_options {
     const char *name; /* of an existing tap, or one to make (that wants CAP_NET_ADMIN) */
-    bool use_fd;      /* take fd, an open /dev/net/tun that is attached, instead; it is the backend's from success on */
+    bool use_fd; /* take fd, an open /dev/net/tun that is attached, instead; it is the backend's from success
+                    on */
     int fd;
 };
 
-int net_tap_open(struct loop *loop, const struct net_tap_options *options, struct net **out, struct error *err);
+int net_tap_open(struct loop *loop, const struct net_tap_options *options, struct net **out,
+                 struct error *err);
 
 #endif

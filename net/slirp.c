@@ -374,8 +374,8 @@ static int forward(struct slirp_net *s, const char *text, size_t len, struct err
         return 0;
     r = errno ? errno : EINVAL;
     inet_ntop(AF_INET, &f.host, host, sizeof(host));
-    return error_set(err, r, "hostfwd %.*s: cannot listen on %s port %u: %s%s", (int)len, text, host, f.host_port,
-                     strerror(r),
+    return error_set(err, r, "hostfwd %.*s: cannot listen on %s port %u: %s%s", (int)len, text, host,
+                     f.host_port, strerror(r),
                      r == EADDRINUSE ? "; choose another port"
                      : r == EACCES   ? "; ports below 1024 need privilege, choose a higher one"
                                      : "");

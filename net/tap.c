@@ -5,8 +5,8 @@
  * offloads are on.
  */
 #include <fcntl.h>
-#include <linux/if.h>
 #include <linux/if_tun.h>
+#include <net/if.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
@@ -16,7 +16,7 @@
 #include "core/loop.h"
 #include "net/net.h"
 
-#define BATCH 64U
+#define BATCH    64U
 #define MAX_VECS 257U
 
 struct tap {
@@ -133,8 +133,10 @@ static const struct net_ops tap_ops = {
 static int attach_failed(const char *name, int e, struct error *err)
 {
     if (e == EPERM || e == EACCES)
-        return error_set(err, e, "tap %s: no permission; as root, make one for yourself: ip tuntap add dev %s mode "
-                                 "tap user $USER && ip link set %s up", name, name, name);
+        return error_set(err, e,
+                         "tap %s: no permission; as root, make one for yourself: ip tuntap add dev %s mode "
+                         "tap user $USER && ip link set %s up",
+                         name, name, name);
     if (e == EBUSY)
         return error_set(err, e, "tap %s: is in use by another program", name);
     if (e == EINVAL)
@@ -148,13 +150,19 @@ static int tap_attach(const char *name, int *out, struct error *err)
     int fd, e;
 
     if (!name || !*name || strlen(name) >= IFNAMSIZ)
-        return error_set(err, EINVAL, "tap %s: a name of an interface has 1 to %d characters", name ? name : "",
-                         IFNAMSIZ - 1);
+        return error_set(err, EINVAL, "tap %s: a name of an interface has 1 to %d characters",
+                         name ? name : "", IFNAMSIZ - 1);
+    /* Root would make a new one that is connected to nothing. */
+    if (!if_nametoindex(name))
+        return error_set(
+            err, ENODEV,
+            "tap %s: there is no such interface; make it: ip tuntap add dev %s mode tap && ip link set %s up",
+            name, name, name);
     strcpy(ifr.ifr_name, name);
     fd = open("/dev/net/tun", O_RDWR | O_CLOEXEC | O_NONBLOCK);
     if (fd < 0)
-        return error_set(err, errno, "tap %s: cannot open /dev/net/tun: %s (modprobe tun, or use --net user)", name,
-                         strerror(errno));
+        return error_set(err, errno, "tap %s: cannot open /dev/net/tun: %s (modprobe tun, or use --net user)",
+                         name, strerror(errno));
     if (ioctl(fd, TUNSETIFF, &ifr) < 0) {
         e = errno;
         close(fd);
@@ -173,8 +181,8 @@ static int fd_check(int fd, struct error *err)
     if (flags < 0 || ioctl(fd, TUNGETIFF, &ifr) < 0)
         return error_set(err, EINVAL, "tap descriptor %d: is not an attached tap", fd);
     if ((ifr.ifr_flags & (IFF_TAP | IFF_NO_PI | IFF_VNET_HDR)) != (IFF_TAP | IFF_NO_PI | IFF_VNET_HDR))
-        return error_set(err, EINVAL, "tap descriptor %d: must be attached with IFF_TAP, IFF_NO_PI and IFF_VNET_HDR",
-                         fd);
+        return error_set(err, EINVAL,
+                         "tap descriptor %d: must be attached with IFF_TAP, IFF_NO_PI and IFF_VNET_HDR", fd);
     return fcntl(fd, F_SETFL, flags | O_NONBLOCK) < 0
                ? error_set(err, errno, "tap descriptor %d: %s", fd, strerror(errno))
                : 0;

@@ -255,6 +255,6 @@ void lifecycle_farewell(const struct vmm *vmm)
     };
     unsigned cause = vmm->vm.shutdown;
 
-    if (cause < ARRAY_SIZE(text) && text[cause] && !vmm->saved)
+    if (cause < ARRAY_SIZE(text) && text[cause] && !vmm->saved && !vmm->terminal_lost)
         fprintf(stderr, "batuta: %s\n", text[cause]);
 }

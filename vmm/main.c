@@ -105,6 +105,8 @@ static int make_vm(struct vmm *vmm, struct error *err)
     if (r < 0)
         return r;
     vmm->vm_made = true;
+    vmm->vm.mem.discard = host_ram_discard;
+    vmm->vm.mem.discard_opaque = &vmm->ram;
     vmm->vm.no_reboot = o->no_reboot;
     vmm->vm.on_event = lifecycle_on_event;
     vmm->vm.on_event_opaque = vmm;

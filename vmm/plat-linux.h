@@ -32,6 +32,8 @@ struct host_ram {
 
 int host_ram_init(struct host_ram *ram, uint64_t size, struct error *err);
 void host_ram_finish(struct host_ram *ram);
+/* Gives whole pages back to the host; they read as zeroes from then on. opaque is the struct host_ram. */
+void host_ram_discard(void *opaque, uint8_t *host, uint64_t len);
 
 /* One per vCPU: its thread, and where it sleeps. */
 struct vcpu_thread {

@@ -4,6 +4,7 @@
 #include <sys/sysinfo.h>
 #include <unistd.h>
 
+#include "base/checked.h"
 #include "vmm/plat-linux.h"
 
 /* A guest that is larger than the machine would be killed when it uses its memory: say so now. */
@@ -51,4 +52,14 @@ void host_ram_finish(struct host_ram *ram)
     if (ram->base && ram->fd >= 0)
         close(ram->fd);
     *ram = (struct host_ram){.fd = -1};
+}
+
+void host_ram_discard(void *opaque, uint8_t *host, uint64_t len)
+{
+    const struct host_ram *ram = opaque;
+
+    base_assert(host >= (uint8_t *)ram->base &&
+                range_inside((uint64_t)(host - (uint8_t *)ram->base), len, ram->size));
+    /* Best effort: memory that stays is not wrong, only not saved. */
+    madvise(host, len, MADV_REMOVE);
 }

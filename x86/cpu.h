@@ -153,9 +153,9 @@ enum x86_mmu_index {
 };
 
 /* After the tables for data: fetches, by user and by supervisor code; tag_write is not used there. */
-#define X86_TLB_FETCH_USER X86_MMU_COUNT
+#define X86_TLB_FETCH_USER   X86_MMU_COUNT
 #define X86_TLB_FETCH_KERNEL (X86_MMU_COUNT + 1)
-#define X86_TLB_TABLES (X86_MMU_COUNT + 2)
+#define X86_TLB_TABLES       (X86_MMU_COUNT + 2)
 
 struct x86_tlb {
     struct x86_tlb_entry entry[X86_TLB_TABLES][X86_TLB_SIZE];

@@ -14,16 +14,10 @@
 enum { EAX, EBX, ECX, EDX };
 
 #define ROW(feat, text, lf, sub, rg, bt, lvl, need, vend, flg)                                               \
-    {.name = text,                                                                                           \
-     .leaf = lf,                                                                                             \
-     .feature = X86_FEAT_##feat,                                                                             \
-     .subleaf = sub,                                                                                         \
-     .reg = rg,                                                                                              \
-     .bit = bt,                                                                                              \
-     .level = X86_CPU_##lvl,                                                                                 \
-     .needs = X86_NEEDS_##need,                                                                              \
-     .vendor = X86_VENDOR_##vend,                                                                            \
-     .flags = flg}
+    {                                                                                                        \
+        .name = text, .leaf = lf, .feature = X86_FEAT_##feat, .subleaf = sub, .reg = rg, .bit = bt,          \
+        .level = X86_CPU_##lvl, .needs = X86_NEEDS_##need, .vendor = X86_VENDOR_##vend, .flags = flg         \
+    }
 
 #define REQ  X86_FEATURE_REQUIRED
 #define HARD X86_FEATURE_NO_SOFT

@@ -258,8 +258,8 @@ static void add_extended(struct builder *b)
     add_brand(b);
     if (b->amd)
         leaf_set(b, 0x80000005, 0xff40ff40, 0xff40ff40, 0x20080140, 0x20080140);
-    /* 512 KiB 8-way L2; AMD: 16 MiB L3, its ways in 8000001D */
-    leaf_set(b, 0x80000006, 0, 0, 512 << 16 | 0x6140, b->amd ? 32 << 18 | 0x9140 : 0);
+    /* 512-entry TLBs; 512 KiB 8-way L2; AMD: 16 MiB L3, its ways in 8000001D */
+    leaf_set(b, 0x80000006, 0x42004200, 0x42004200, 512 << 16 | 0x6140, b->amd ? 32 << 18 | 0x9140 : 0);
     leaf_set(b, 0x80000007, 0, 0, 0, 0);
     leaf_set(b, 0x80000008, sizes, 0, b->amd ? (b->config->vcpus - 1) | b->id_bits << 12 : 0, 0);
     if (!b->amd)

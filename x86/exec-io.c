@@ -81,11 +81,11 @@ enum x86_result x86_exec_out(struct x86_cpu *cpu, const struct x86_insn *insn)
 /* Would a store there succeed? Asked before a port is read, for what is read is gone. */
 static bool store_possible(struct x86_cpu *cpu, uint64_t lin, unsigned size)
 {
+    uint64_t next = x86_wrap(cpu, ALIGN_DOWN(lin, 4096) + 4096);
     struct x86_translation t;
 
     return x86_translate(cpu, lin, X86_MEM_WRITE, cpu->mmu_index, &t) &&
-           ((lin & 0xfff) + size <= 4096 ||
-            x86_translate(cpu, x86_wrap(cpu, lin + size - 1), X86_MEM_WRITE, cpu->mmu_index, &t));
+           ((lin & 0xfff) + size <= 4096 || x86_translate(cpu, next, X86_MEM_WRITE, cpu->mmu_index, &t));
 }
 
 static bool ins_one(struct x86_cpu *cpu, const struct x86_insn *insn, uint16_t port, unsigned size)

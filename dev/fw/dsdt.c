@@ -5,8 +5,6 @@
 #include "dev/board.h"
 #include "dev/debug/debug.h"
 #include "dev/fw/fw_cfg.h"
-#include "dev/irq/ioapic.h"
-#include "dev/irq/lapic.h"
 #include "dev/pci/pci.h"
 #include "dev/timer/hpet.h"
 #include "dev/timer/pm.h"
@@ -178,6 +176,14 @@ static void keyboard(struct aml *aml)
     plain_device(aml, "KBD", "PNP0303", 0, &res);
 }
 
+static void mouse(struct aml *aml)
+{
+    RESOURCES(res);
+
+    aml_irq(&res, 12);
+    plain_device(aml, "MOU", "PNP0F13", 0, &res);
+}
+
 static void isa_bridge(struct aml *aml, const struct board *board)
 {
     size_t device = aml_begin_path(aml, AML_DEVICE, "ISA");
@@ -185,8 +191,10 @@ static void isa_bridge(struct aml *aml, const struct board *board)
     aml_name_integer(aml, "_ADR", 0x001f0000);
     serial_ports(aml, board);
     rtc(aml);
-    if (board->i8042)
+    if (board->i8042) {
         keyboard(aml);
+        mouse(aml);
+    }
     aml_end(aml, device);
 }
 
@@ -206,14 +214,13 @@ static void pci_root(struct aml *aml, const struct board *board)
     aml_end(aml, device);
 }
 
-/* What the chipset decodes beside devices: the OS keeps off, and trusts MCFG for it. */
+/* What the chipset decodes beside devices: the OS keeps off, and trusts MCFG for it. The MADT tells of the
+ * APICs. */
 static void motherboard(struct aml *aml)
 {
     RESOURCES(res);
 
     aml_memory32(&res, (uint32_t)MEM_ECAM_BASE, (uint32_t)MEM_ECAM_SIZE, true);
-    aml_memory32(&res, (uint32_t)IOAPIC_BASE, 0x1000, true);
-    aml_memory32(&res, (uint32_t)LAPIC_BASE, 0x1000, true);
     aml_io(&res, 0x20, 2);
     aml_io(&res, 0x40, 4);
     aml_io(&res, 0x61, 1);

@@ -12,6 +12,8 @@
 #define ICR_WRITABLE        0xccfffU
 #define X2APIC_ICR_WRITABLE (0xffffffff00000000ULL | ICR_WRITABLE)
 
+#define LVT_READ_ONLY       0x5000U
+
 static const uint32_t lvt_writable[LVT_COUNT] = {
     [LVT_TIMER] = 0x700ff, [LVT_THERMAL] = 0x107ff, [LVT_PERF] = 0x107ff,
     [LVT_LINT0] = 0x1a7ff, [LVT_LINT1] = 0x1a7ff,   [LVT_ERROR] = 0x100ff,
@@ -306,7 +308,8 @@ static uint32_t x2apic_writable(unsigned reg)
     case APIC_SVR:
         return SVR_WRITABLE;
     case APIC_LVT_TIMER ... APIC_LVT_ERROR:
-        return lvt_writable[reg - APIC_LVT_TIMER];
+        /* Delivery status and remote IRR are read-only, not reserved: systems write them back. */
+        return lvt_writable[reg - APIC_LVT_TIMER] | LVT_READ_ONLY;
     case APIC_INITIAL_COUNT:
         return 0xffffffff;
     case APIC_DIVIDE:

@@ -5,12 +5,12 @@
 #include "base/checked.h"
 #include "dev/virtio/pci.h"
 
-#define QUEUE_SIZE 128U
-#define QUEUE_COUNT 5U
+#define QUEUE_SIZE   128U
+#define QUEUE_COUNT  5U
 #define CHAIN_BUDGET 8U
-#define MAX_PFNS 16384U /* in one buffer; Linux sends 256 */
-#define STAT_LEN 10U    /* tag, value */
-#define MAX_STATS 64U
+#define MAX_PFNS     16384U /* in one buffer; Linux sends 256 */
+#define STAT_LEN     10U    /* tag, value */
+#define MAX_STATS    64U
 
 enum config_field { CONFIG_NUM_PAGES = 0, CONFIG_ACTUAL = 4, CONFIG_SIZE = 8 };
 

@@ -38,11 +38,11 @@ enum virtio_balloon_stat {
 /* The guest's latest word, ~0 where it said nothing; asks for a new one at the same time. */
 uint64_t virtio_balloon_stat(struct device *dev, enum virtio_balloon_stat which);
 
-#define VIRTIO_BALLOON_F_STATS_VQ 1U
+#define VIRTIO_BALLOON_F_STATS_VQ       1U
 #define VIRTIO_BALLOON_F_DEFLATE_ON_OOM 2U
-#define VIRTIO_BALLOON_F_REPORTING 5U
+#define VIRTIO_BALLOON_F_REPORTING      5U
 
-#define VIRTIO_BALLOON_INFLATE 0U
-#define VIRTIO_BALLOON_DEFLATE 1U
+#define VIRTIO_BALLOON_INFLATE          0U
+#define VIRTIO_BALLOON_DEFLATE          1U
 
 #endif

@@ -5,18 +5,18 @@
 #include "base/checked.h"
 #include "dev/virtio/pci.h"
 
-#define MAX_QUEUES 16U
-#define QUEUE_SIZE 256U
-#define SECTOR 512U
-#define ID_LEN 20U
-#define HEADER_LEN 16U /* type, reserved, sector */
-#define RANGE_LEN 16U  /* a discard or write-zeroes range: sector, sectors, flags */
+#define MAX_QUEUES    16U
+#define QUEUE_SIZE    256U
+#define SECTOR        512U
+#define ID_LEN        20U
+#define HEADER_LEN    16U /* type, reserved, sector */
+#define RANGE_LEN     16U /* a discard or write-zeroes range: sector, sectors, flags */
 #define RANGE_F_UNMAP BIT(0)
-#define MAX_RANGES 16U
+#define MAX_RANGES    16U
 /* Bounds on one request's work, and on that of all together, so that a reset never waits long for it. */
-#define MAX_TRANSFER GIB(1)
-#define MAX_UNDER_WAY MIB(256) /* may be passed by one request */
-#define MAX_DISCARD GIB(2)
+#define MAX_TRANSFER     GIB(1)
+#define MAX_UNDER_WAY    MIB(256) /* may be passed by one request */
+#define MAX_DISCARD      GIB(2)
 #define MAX_WRITE_ZEROES MIB(64)
 
 /* Section 5.2.4: offsets in the configuration */
@@ -108,7 +108,8 @@ static void request_finish(struct request *r, enum virtio_blk_status status)
     uint8_t byte = (uint8_t)status;
 
     if (r->chain.epoch == disk->pci.virtio.epoch) {
-        vm_trace(disk->pci.virtio.vm, BLOCK, "%s: type %u done, status %u", disk->pci.virtio.id, r->type, byte);
+        vm_trace(disk->pci.virtio.vm, BLOCK, "%s: type %u done, status %u", disk->pci.virtio.id, r->type,
+                 byte);
         virtq_chain_write(&r->chain, r->chain.in_len - 1, &byte, 1);
     }
     virtq_push(r->queue, &r->chain, r->chain.in_len);
@@ -275,8 +276,8 @@ static void request_start(struct request *r)
     sector = load_le64(header + 8);
     r->range_count = r->range_next = 0;
     r->io = (struct blk_req){.vec = r->vec, .done = io_done, .opaque = r};
-    vm_trace(r->disk->pci.virtio.vm, BLOCK, "%s: type %u sector %llu in %llu out %llu", r->disk->pci.virtio.id,
-             r->type, (unsigned long long)sector, (unsigned long long)r->chain.in_len,
+    vm_trace(r->disk->pci.virtio.vm, BLOCK, "%s: type %u sector %llu in %llu out %llu",
+             r->disk->pci.virtio.id, r->type, (unsigned long long)sector, (unsigned long long)r->chain.in_len,
              (unsigned long long)r->chain.out_len);
     switch (r->type) {
     case VIRTIO_BLK_T_IN:

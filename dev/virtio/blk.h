@@ -20,13 +20,13 @@ int virtio_blk_create(struct vm *vm, struct pci_bus *bus, const char *id, struct
                       struct device **out, struct error *err);
 
 /* Section 5.2.6: for tests and tables */
-#define VIRTIO_BLK_F_SEG_MAX 2U
-#define VIRTIO_BLK_F_RO 5U
-#define VIRTIO_BLK_F_BLK_SIZE 6U
-#define VIRTIO_BLK_F_FLUSH 9U
-#define VIRTIO_BLK_F_TOPOLOGY 10U
-#define VIRTIO_BLK_F_MQ 12U
-#define VIRTIO_BLK_F_DISCARD 13U
+#define VIRTIO_BLK_F_SEG_MAX      2U
+#define VIRTIO_BLK_F_RO           5U
+#define VIRTIO_BLK_F_BLK_SIZE     6U
+#define VIRTIO_BLK_F_FLUSH        9U
+#define VIRTIO_BLK_F_TOPOLOGY     10U
+#define VIRTIO_BLK_F_MQ           12U
+#define VIRTIO_BLK_F_DISCARD      13U
 #define VIRTIO_BLK_F_WRITE_ZEROES 14U
 
 enum virtio_blk_type {

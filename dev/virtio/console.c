@@ -6,9 +6,9 @@
 
 #define QUEUE_SIZE 64U
 /* How much one turn moves, before others have theirs. */
-#define OUTPUT_BUDGET KIB(64)
+#define OUTPUT_BUDGET  KIB(64)
 #define CONTROL_BUDGET 64U
-#define CONTROL_LEN 8U /* port, event, value */
+#define CONTROL_LEN    8U /* port, event, value */
 
 enum config_field { CONFIG_COLUMNS = 0, CONFIG_ROWS = 2, CONFIG_MAX_PORTS = 4, CONFIG_SIZE = 8 };
 
@@ -26,7 +26,7 @@ enum pending {
 };
 
 static const uint16_t pending_event[PENDING_COUNT] = {
-    [PENDING_ADD] = VIRTIO_CONSOLE_DEVICE_ADD,   [PENDING_NAME] = VIRTIO_CONSOLE_PORT_NAME,
+    [PENDING_ADD] = VIRTIO_CONSOLE_DEVICE_ADD,       [PENDING_NAME] = VIRTIO_CONSOLE_PORT_NAME,
     [PENDING_CONSOLE] = VIRTIO_CONSOLE_CONSOLE_PORT, [PENDING_RESIZE] = VIRTIO_CONSOLE_RESIZE,
     [PENDING_OPEN] = VIRTIO_CONSOLE_PORT_OPEN,
 };
@@ -39,7 +39,7 @@ struct port {
     size_t name_len;
 
     bool guest_open;
-    uint8_t pending;    /* BIT(enum pending) */
+    uint8_t pending; /* BIT(enum pending) */
     uint16_t columns, rows;
     uint64_t tx_offset; /* how much of the first available output buffer went out already */
     bool hungry;        /* the character device holds input back until we resume() it */
@@ -156,8 +156,8 @@ static void message_handle(struct virtio_console *con, const uint8_t *message)
     uint32_t id = load_le32(message);
     uint16_t event = load_le16(message + 4), value = load_le16(message + 6);
 
-    vm_trace(con->pci.virtio.vm, VIRTIO, "%s: control event %u port %u value %u", con->pci.virtio.id, event, id,
-             value);
+    vm_trace(con->pci.virtio.vm, VIRTIO, "%s: control event %u port %u value %u", con->pci.virtio.id, event,
+             id, value);
     if (event == VIRTIO_CONSOLE_DEVICE_READY) {
         for (unsigned i = 0; value && i < con->count; i++)
             con->port[i].pending |= BIT(PENDING_ADD);
@@ -341,7 +341,7 @@ static void console_virtio_reset(struct virtio *v)
 {
     struct virtio_console *con = console_of(v);
 
-    for (unsigned i = 0; i < con->count; i++) {
+    for (unsigned i = 0; i < VIRTIO_CONSOLE_MAX_PORTS; i++) {
         con->port[i].guest_open = false;
         con->port[i].pending = 0;
         con->port[i].tx_offset = 0;
@@ -374,7 +374,7 @@ static int console_post_load(void *object, unsigned version)
 }
 
 static const struct state_field port_fields[] = {
-    STATE_BOOL(struct port, guest_open), STATE_INT(struct port, pending), STATE_INT(struct port, columns),
+    STATE_BOOL(struct port, guest_open), STATE_INT(struct port, pending),   STATE_INT(struct port, columns),
     STATE_INT(struct port, rows),        STATE_INT(struct port, tx_offset), STATE_END,
 };
 
@@ -421,7 +421,8 @@ static const struct device_ops console_device_ops = {
     .destroy = console_destroy,
 };
 
-static void port_init(struct virtio_console *con, struct port *port, const struct virtio_console_port_config *c)
+static void port_init(struct virtio_console *con, struct port *port,
+                      const struct virtio_console_port_config *c)
 {
     port->console = con;
     port->chardev = c->chardev;

@@ -14,7 +14,7 @@ struct pci_bus;
 struct device;
 
 #define VIRTIO_CONSOLE_MAX_PORTS 8U
-#define VIRTIO_CONSOLE_NAME_MAX 32U
+#define VIRTIO_CONSOLE_NAME_MAX  32U
 
 struct virtio_console_port_config {
     const char *name;        /* /dev/virtio-ports/NAME in Linux; NULL: none. Copied. */
@@ -31,7 +31,7 @@ int virtio_console_create(struct vm *vm, struct pci_bus *bus, const char *id,
 void virtio_console_resize(struct device *dev, unsigned port, uint16_t columns, uint16_t rows);
 
 /* Section 5.3.3, 5.3.6.2 */
-#define VIRTIO_CONSOLE_F_SIZE 0U
+#define VIRTIO_CONSOLE_F_SIZE      0U
 #define VIRTIO_CONSOLE_F_MULTIPORT 1U
 
 enum virtio_console_event {

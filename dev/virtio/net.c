@@ -4,10 +4,10 @@
 #include "base/bytes.h"
 #include "dev/virtio/pci.h"
 
-#define QUEUE_SIZE 256U
-#define TX_BUDGET 256U
-#define FRAME_MIN 14U /* an Ethernet header */
-#define HEADER NET_HEADER_SIZE
+#define QUEUE_SIZE         256U
+#define TX_BUDGET          256U
+#define FRAME_MIN          14U /* an Ethernet header */
+#define HEADER             NET_HEADER_SIZE
 #define HEADER_NUM_BUFFERS 10U
 
 enum config_field { CONFIG_MAC = 0, CONFIG_STATUS = 6, CONFIG_SIZE = 8 };
@@ -65,15 +65,16 @@ static bool tx_process(struct virtio_net *nic, struct virtq *q)
 /* ---- from the backend ---- */
 
 /* The next piece of a frame that is `header` and then `len` bytes at `frame`; offset counts both. */
-static uint64_t frame_write(struct virtq_chain *chain, const uint8_t *header, const uint8_t *frame, uint64_t len,
-                            uint64_t offset)
+static uint64_t frame_write(struct virtq_chain *chain, const uint8_t *header, const uint8_t *frame,
+                            uint64_t len, uint64_t offset)
 {
     uint64_t done = 0;
 
     if (offset < HEADER)
         done = virtq_chain_write(chain, 0, header + offset, HEADER - (size_t)offset);
     if (offset + done >= HEADER)
-        done += virtq_chain_write(chain, done, frame + (offset + done - HEADER), len - (offset + done - HEADER));
+        done +=
+            virtq_chain_write(chain, done, frame + (offset + done - HEADER), len - (offset + done - HEADER));
     return done;
 }
 
@@ -217,9 +218,10 @@ static void net_driver_ok(struct virtio *v)
     offloads_apply(nic_of(v));
 }
 
+/* A backend that waits for room would wait for ever: it may go on, and what it has is dropped. */
 static void net_virtio_reset(struct virtio *v)
 {
-    nic_of(v)->starved = false;
+    rx_process(nic_of(v));
 }
 
 static const struct virtio_ops net_virtio_ops = {
@@ -289,8 +291,8 @@ void virtio_net_set_link(struct device *dev, bool up)
     virtio_config_changed(&nic->pci.virtio);
 }
 
-int virtio_net_create(struct vm *vm, struct pci_bus *bus, const char *id, struct net *net, const uint8_t mac[6],
-                      struct device **out, struct error *err)
+int virtio_net_create(struct vm *vm, struct pci_bus *bus, const char *id, struct net *net,
+                      const uint8_t mac[6], struct device **out, struct error *err)
 {
     struct virtio_net *nic = vm_alloc(vm, sizeof(*nic));
     struct virtio *v;

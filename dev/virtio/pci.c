@@ -5,20 +5,20 @@
 #include "base/checked.h"
 
 #define BAR_REGISTERS 0U
-#define BAR_MSIX 4U
+#define BAR_MSIX      4U
 
 /* Section 4.1.4 */
 enum cap_type { CAP_COMMON = 1, CAP_NOTIFY = 2, CAP_ISR = 3, CAP_DEVICE = 4, CAP_PCI_CFG = 5 };
 
 /* Offsets in a capability */
 #define CAP_CFG_TYPE 3U
-#define CAP_BAR 4U
-#define CAP_OFFSET 8U
-#define CAP_LENGTH 12U
-#define CAP_EXTRA 16U /* notify: the multiplier; PCI_CFG: the data window */
+#define CAP_BAR      4U
+#define CAP_OFFSET   8U
+#define CAP_LENGTH   12U
+#define CAP_EXTRA    16U /* notify: the multiplier; PCI_CFG: the data window */
 
-#define ISR_QUEUE BIT(0)
-#define ISR_CONFIG BIT(1)
+#define ISR_QUEUE    BIT(0)
+#define ISR_CONFIG   BIT(1)
 
 const struct state_field virtio_pci_fields[] = {
     STATE_STRUCT(struct virtio_pci, pci, struct pci_function, pci_function_fields),
@@ -91,12 +91,14 @@ static void registers_reset(struct virtio_pci *vp)
 static const struct common_field {
     uint8_t offset, size;
 } common_fields[] = {
-    {COMMON_DEVICE_FEATURE_SELECT, 4}, {COMMON_DEVICE_FEATURE, 4},    {COMMON_DRIVER_FEATURE_SELECT, 4},
-    {COMMON_DRIVER_FEATURE, 4},        {COMMON_CONFIG_MSIX_VECTOR, 2}, {COMMON_NUM_QUEUES, 2},
-    {COMMON_DEVICE_STATUS, 1},         {COMMON_CONFIG_GENERATION, 1}, {COMMON_QUEUE_SELECT, 2},
-    {COMMON_QUEUE_SIZE, 2},            {COMMON_QUEUE_MSIX_VECTOR, 2}, {COMMON_QUEUE_ENABLE, 2},
-    {COMMON_QUEUE_NOTIFY_OFF, 2},      {COMMON_QUEUE_DESC, 8},        {COMMON_QUEUE_DRIVER, 8},
-    {COMMON_QUEUE_DEVICE, 8},
+    {COMMON_DEVICE_FEATURE_SELECT, 4}, {COMMON_DEVICE_FEATURE, 4},
+    {COMMON_DRIVER_FEATURE_SELECT, 4}, {COMMON_DRIVER_FEATURE, 4},
+    {COMMON_CONFIG_MSIX_VECTOR, 2},    {COMMON_NUM_QUEUES, 2},
+    {COMMON_DEVICE_STATUS, 1},         {COMMON_CONFIG_GENERATION, 1},
+    {COMMON_QUEUE_SELECT, 2},          {COMMON_QUEUE_SIZE, 2},
+    {COMMON_QUEUE_MSIX_VECTOR, 2},     {COMMON_QUEUE_ENABLE, 2},
+    {COMMON_QUEUE_NOTIFY_OFF, 2},      {COMMON_QUEUE_DESC, 8},
+    {COMMON_QUEUE_DRIVER, 8},          {COMMON_QUEUE_DEVICE, 8},
 };
 
 static const struct common_field *common_find(uint64_t offset)
@@ -152,7 +154,8 @@ static uint64_t common_field_read(struct virtio_pci *vp, unsigned offset)
     case COMMON_DRIVER_FEATURE_SELECT:
         return vp->driver_feature_select;
     case COMMON_DRIVER_FEATURE:
-        return vp->driver_feature_select > 1 ? 0 : (uint32_t)(v->features >> (32 * vp->driver_feature_select));
+        return vp->driver_feature_select > 1 ? 0
+                                             : (uint32_t)(v->features >> (32 * vp->driver_feature_select));
     case COMMON_CONFIG_MSIX_VECTOR:
         return vp->config_vector;
     case COMMON_NUM_QUEUES:
@@ -186,7 +189,8 @@ static void queue_address_write(uint64_t *gpa, bool high, uint64_t value)
     *gpa = high ? (uint32_t)*gpa | value << 32 : (*gpa & ~(uint64_t)UINT32_MAX) | (uint32_t)value;
 }
 
-static void queue_field_write(struct virtio_pci *vp, struct virtq *q, unsigned offset, bool high, uint64_t value)
+static void queue_field_write(struct virtio_pci *vp, struct virtq *q, unsigned offset, bool high,
+                              uint64_t value)
 {
     if (offset == COMMON_QUEUE_MSIX_VECTOR) {
         q->vector = vector_checked(vp, value);
@@ -361,7 +365,8 @@ static const struct pci_function_ops function_ops = {
     .config_written = window_written,
 };
 
-static uint8_t cap_add(struct virtio_pci *vp, enum cap_type type, uint32_t offset, uint32_t length, uint32_t extra)
+static uint8_t cap_add(struct virtio_pci *vp, enum cap_type type, uint32_t offset, uint32_t length,
+                       uint32_t extra)
 {
     bool longer = type == CAP_NOTIFY || type == CAP_PCI_CFG;
     unsigned size = longer ? CAP_EXTRA + 4 : CAP_EXTRA;
@@ -384,7 +389,8 @@ static void caps_add(struct virtio_pci *vp)
     uint8_t *wmask;
 
     cap_add(vp, CAP_COMMON, VIRTIO_PCI_COMMON, COMMON_SIZE, 0);
-    cap_add(vp, CAP_NOTIFY, VIRTIO_PCI_NOTIFY, v->queue_count * VIRTIO_PCI_NOTIFY_STEP, VIRTIO_PCI_NOTIFY_STEP);
+    cap_add(vp, CAP_NOTIFY, VIRTIO_PCI_NOTIFY, v->queue_count * VIRTIO_PCI_NOTIFY_STEP,
+            VIRTIO_PCI_NOTIFY_STEP);
     cap_add(vp, CAP_ISR, VIRTIO_PCI_ISR, 1, 0);
     if (v->config_size)
         cap_add(vp, CAP_DEVICE, VIRTIO_PCI_DEVICE, v->config_size, 0);

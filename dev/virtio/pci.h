@@ -34,14 +34,14 @@ int virtio_pci_loaded(struct virtio_pci *vp);
 void virtio_pci_remove(struct virtio_pci *vp);
 
 /* Offsets in BAR 0 */
-#define VIRTIO_PCI_COMMON 0x0000U
-#define VIRTIO_PCI_ISR 0x1000U
-#define VIRTIO_PCI_DEVICE 0x2000U
-#define VIRTIO_PCI_NOTIFY 0x3000U
-#define VIRTIO_PCI_BAR_SIZE 0x4000U
+#define VIRTIO_PCI_COMMON      0x0000U
+#define VIRTIO_PCI_ISR         0x1000U
+#define VIRTIO_PCI_DEVICE      0x2000U
+#define VIRTIO_PCI_NOTIFY      0x3000U
+#define VIRTIO_PCI_BAR_SIZE    0x4000U
 #define VIRTIO_PCI_NOTIFY_STEP 4U /* between the queues' notification addresses */
 
-#define VIRTIO_PCI_VENDOR 0x1af4U
+#define VIRTIO_PCI_VENDOR      0x1af4U
 #define VIRTIO_PCI_DEVICE_BASE 0x1040U
 
 /* Section 4.1.4.3: the common configuration's fields */

@@ -5,14 +5,14 @@
 #include "dev/virtio/virtio.h"
 
 /* Section 2.7.5, 2.7.6, 2.7.8 */
-#define DESC_SIZE 16U
-#define DESC_F_NEXT BIT(0)
-#define DESC_F_WRITE BIT(1)
-#define DESC_F_INDIRECT BIT(2)
+#define DESC_SIZE            16U
+#define DESC_F_NEXT          BIT(0)
+#define DESC_F_WRITE         BIT(1)
+#define DESC_F_INDIRECT      BIT(2)
 #define AVAIL_F_NO_INTERRUPT BIT(0)
-#define USED_F_NO_NOTIFY BIT(0)
-#define RING_HEADER 4U /* flags, index */
-#define USED_ELEM 8U
+#define USED_F_NO_NOTIFY     BIT(0)
+#define RING_HEADER          4U /* flags, index */
+#define USED_ELEM            8U
 
 struct desc {
     uint64_t gpa;
@@ -21,11 +21,11 @@ struct desc {
 };
 
 const struct state_field virtq_fields[] = {
-    STATE_INT(struct virtq, size),      STATE_INT(struct virtq, vector),
-    STATE_BOOL(struct virtq, ready),    STATE_INT(struct virtq, desc_gpa),
-    STATE_INT(struct virtq, avail_gpa), STATE_INT(struct virtq, used_gpa),
+    STATE_INT(struct virtq, size),       STATE_INT(struct virtq, vector),
+    STATE_BOOL(struct virtq, ready),     STATE_INT(struct virtq, desc_gpa),
+    STATE_INT(struct virtq, avail_gpa),  STATE_INT(struct virtq, used_gpa),
     STATE_INT(struct virtq, last_avail), STATE_INT(struct virtq, used_idx),
-    STATE_INT(struct virtq, published), STATE_END,
+    STATE_INT(struct virtq, published),  STATE_END,
 };
 
 /* One load that the compiler may not repeat: the driver writes at the same time. The addresses may be odd. */
@@ -96,7 +96,8 @@ int virtq_loaded(struct virtq *q)
     q->desc = q->avail = q->used = NULL;
     if (!ready)
         return q->last_avail || q->used_idx || q->published ? -EINVAL : 0;
-    /* Saved with nothing in flight and nothing unpublished, but for a broken device, which is dead until its reset. */
+    /* Saved with nothing in flight and nothing unpublished, but for a broken device, which is dead until its
+     * reset. */
     if ((q->last_avail != q->used_idx || q->published != q->used_idx) &&
         !(q->virtio->status & VIRTIO_STATUS_NEEDS_RESET))
         return -EINVAL;
@@ -139,8 +140,8 @@ static const char *chain_add(struct virtq *q, struct virtq_chain *chain, const s
 }
 
 /* Follows a chain in a table of `count` descriptors; an indirect descriptor ends the walk in *indirect. */
-static const char *table_walk(struct virtq *q, struct virtq_chain *chain, const uint8_t *table, unsigned count,
-                              unsigned index, struct desc *indirect)
+static const char *table_walk(struct virtq *q, struct virtq_chain *chain, const uint8_t *table,
+                              unsigned count, unsigned index, struct desc *indirect)
 {
     for (unsigned steps = 0; steps < count; steps++) {
         struct desc d;
@@ -202,8 +203,7 @@ int virtq_pop(struct virtq *q, struct virtq_chain *chain)
     } else if (virtq_in_flight(q) >= q->size) {
         why = "more buffers in flight than the queue has";
     } else {
-        chain->head =
-            load_acquire16(q->avail + RING_HEADER + 2 * (q->last_avail & (unsigned)(q->size - 1)));
+        chain->head = load_acquire16(q->avail + RING_HEADER + 2 * (q->last_avail & (unsigned)(q->size - 1)));
         why = chain_walk(q, chain);
     }
     if (why) {

@@ -4,9 +4,10 @@
 #include "dev/virtio/pci.h"
 
 #define QUEUE_SIZE 64U
-/* A driver may hand in the whole of RAM many times over; it gets this much of each buffer, as the section allows. */
+/* A driver may hand in the whole of RAM many times over; it gets this much of each buffer, as the section
+ * allows. */
 #define MAX_FILL KIB(64)
-#define BUDGET 16U
+#define BUDGET   16U
 
 struct virtio_rng {
     struct virtio_pci pci;
@@ -93,7 +94,8 @@ static const struct device_ops rng_device_ops = {
     .destroy = rng_destroy,
 };
 
-int virtio_rng_create(struct vm *vm, struct pci_bus *bus, const char *id, struct device **out, struct error *err)
+int virtio_rng_create(struct vm *vm, struct pci_bus *bus, const char *id, struct device **out,
+                      struct error *err)
 {
     struct virtio_rng *rng = vm_alloc(vm, sizeof(*rng));
     int r;

@@ -8,6 +8,7 @@
 struct pci_bus;
 struct device;
 
-int virtio_rng_create(struct vm *vm, struct pci_bus *bus, const char *id, struct device **out, struct error *err);
+int virtio_rng_create(struct vm *vm, struct pci_bus *bus, const char *id, struct device **out,
+                      struct error *err);
 
 #endif

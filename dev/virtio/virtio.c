@@ -33,8 +33,8 @@ void virtio_init(struct virtio *v, struct vm *vm, const struct virtio_ops *ops, 
     v->vm = vm;
     v->ops = ops;
     v->id = ops->name;
-    v->offered = features | BIT64(VIRTIO_F_VERSION_1) | BIT64(VIRTIO_F_INDIRECT_DESC) |
-                 BIT64(VIRTIO_F_EVENT_IDX);
+    v->offered =
+        features | BIT64(VIRTIO_F_VERSION_1) | BIT64(VIRTIO_F_INDIRECT_DESC) | BIT64(VIRTIO_F_EVENT_IDX);
     v->work = (struct plat_work){.fn = process_pending, .opaque = v};
     v->queue_count = queue_count;
     for (unsigned i = 0; i < VIRTIO_MAX_QUEUES; i++) {
@@ -137,8 +137,8 @@ void virtio_break(struct virtio *v, const char *fmt, ...)
     vm_trace(v->vm, VIRTIO, "%s: broken: %s", v->id, text);
     if (v->complaints < MAX_COMPLAINTS) {
         v->complaints++;
-        vm_log(v->vm, LOG_WARN, "%s: the guest's driver is at fault: %s; the device waits for its reset", v->id,
-               text);
+        vm_log(v->vm, LOG_WARN, "%s: the guest's driver is at fault: %s; the device waits for its reset",
+               v->id, text);
     }
     if (v->status & VIRTIO_STATUS_DRIVER_OK)
         virtio_interrupt(v, NULL);

@@ -19,27 +19,28 @@
 #include "dev/virtio/queue.h"
 
 #define VIRTIO_MAX_QUEUES 18U
-#define VIRTIO_NO_VECTOR 0xffffU
+#define VIRTIO_NO_VECTOR  0xffffU
 #define VIRTIO_CONFIG_MAX 64U
 
 /* Section 2.1 */
 #define VIRTIO_STATUS_ACKNOWLEDGE BIT(0)
-#define VIRTIO_STATUS_DRIVER BIT(1)
-#define VIRTIO_STATUS_DRIVER_OK BIT(2)
+#define VIRTIO_STATUS_DRIVER      BIT(1)
+#define VIRTIO_STATUS_DRIVER_OK   BIT(2)
 #define VIRTIO_STATUS_FEATURES_OK BIT(3)
 #define VIRTIO_STATUS_NEEDS_RESET BIT(6)
-#define VIRTIO_STATUS_FAILED BIT(7)
+#define VIRTIO_STATUS_FAILED      BIT(7)
 
 /* Chapter 6: feature bit numbers */
 #define VIRTIO_F_INDIRECT_DESC 28U
-#define VIRTIO_F_EVENT_IDX 29U
-#define VIRTIO_F_VERSION_1 32U
+#define VIRTIO_F_EVENT_IDX     29U
+#define VIRTIO_F_VERSION_1     32U
 
 struct virtio_ops {
     const char *name;    /* of the model: "virtio-blk" */
     uint16_t id;         /* chapter 5's device type */
     uint32_t class_code; /* PCI's */
-    /* A live queue may have new buffers. Runs on the I/O thread. True: there is more to do, call again soon. */
+    /* A live queue may have new buffers. Runs on the I/O thread. True: there is more to do, call again soon.
+     */
     bool (*process)(struct virtio *v, unsigned queue);
     /* The driver is up; before the queues' first process(). Optional. */
     void (*driver_ok)(struct virtio *v);
@@ -47,7 +48,8 @@ struct virtio_ops {
     void (*reset)(struct virtio *v);
     /* Before the guest reads config[]. Optional. */
     void (*config_read)(struct virtio *v);
-    /* The guest stored to [offset, offset + size) of the configuration, which lies inside. Optional: read-only. */
+    /* The guest stored to [offset, offset + size) of the configuration, which lies inside. Optional:
+     * read-only. */
     void (*config_write)(struct virtio *v, unsigned offset, unsigned size, uint32_t value);
 };
 
@@ -78,7 +80,8 @@ struct virtio {
 
 extern const struct state_field virtio_fields[];
 
-/* sizes: of each queue, a power of two up to VIRTQ_MAX_SIZE. Adds the features that the core itself brings. */
+/* sizes: of each queue, a power of two up to VIRTQ_MAX_SIZE. Adds the features that the core itself brings.
+ */
 void virtio_init(struct virtio *v, struct vm *vm, const struct virtio_ops *ops, uint64_t features,
                  unsigned queue_count, uint16_t queue_size);
 /* Power-on, or the driver's reset. */
@@ -105,8 +108,7 @@ static inline bool virtio_has(const struct virtio *v, unsigned feature)
 /* May the device use its queues? */
 static inline bool virtio_live(const struct virtio *v)
 {
-    return (v->status &
-            (VIRTIO_STATUS_DRIVER_OK | VIRTIO_STATUS_NEEDS_RESET | VIRTIO_STATUS_FAILED)) ==
+    return (v->status & (VIRTIO_STATUS_DRIVER_OK | VIRTIO_STATUS_NEEDS_RESET | VIRTIO_STATUS_FAILED)) ==
                VIRTIO_STATUS_DRIVER_OK &&
            v->transport->can_dma(v);
 }

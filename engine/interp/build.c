@@ -65,14 +65,16 @@ static bool track(struct builder *b)
     if (!interp_track(b->in, b->page, b->offset, b->offset + first - 1) ||
         memcmp(b->code, b->page->host + b->offset, first))
         return false;
-    return !rest || (interp_track(b->in, b->page2, 0, rest - 1) && !memcmp(b->code + first, b->page2->host, rest));
+    return !rest ||
+           (interp_track(b->in, b->page2, 0, rest - 1) && !memcmp(b->code + first, b->page2->host, rest));
 }
 
 /* ---- which flags somebody may look at after each instruction ---- */
 
 static bool may_leave(const struct x86_insn *insn)
 {
-    /* A fault pushes the flags, and x86/ may do anything with them; only what touches registers alone is harmless. */
+    /* A fault pushes the flags, and x86/ may do anything with them; only what touches registers alone is
+     * harmless. */
     for (unsigned i = 0; i < insn->operand_count; i++) {
         if (insn->op[i].kind == X86_OP_MEM && insn->op[i].access)
             return true;
@@ -197,7 +199,8 @@ static struct interp_select selection(const struct builder *b)
     };
 }
 
-/* Makes an op of instruction i, or of it and the next; returns how many instructions it took. *ended: by an exit. */
+/* Makes an op of instruction i, or of it and the next; returns how many instructions it took. *ended: by an
+ * exit. */
 static unsigned add_op(struct builder *b, struct interp_select *sel, unsigned i, bool *ended)
 {
     struct interp *in = b->in;
@@ -304,7 +307,8 @@ struct interp_block *interp_build(struct x86_cpu *cpu, struct interp *in, struct
     if (!b.count && !(avail < X86_MAX_INSN_LEN && decode_crossing(&b)))
         return NULL;
     if (!track(&b)) {
-        /* Somebody is writing over it right now: what was posted goes first, or, as often as it takes, x86_step(). */
+        /* Somebody is writing over it right now: what was posted goes first, or, as often as it takes,
+         * x86_step(). */
         return NULL;
     }
     find_live_flags(&b);

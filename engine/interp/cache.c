@@ -7,10 +7,11 @@
 #include "base/bytes.h"
 #include "engine/interp/interp-internal.h"
 
-/* The most that one interp_find() takes from the arena: a block with nothing but generic ops, a guard, two pages. */
+/* The most that one interp_find() takes from the arena: a block with nothing but generic ops, a guard, two
+ * pages. */
 #define ARENA_RESERVE                                                                                        \
     (sizeof(struct interp_block) + sizeof(struct interp_op) * (INTERP_MAX_OPS + 1) +                         \
-     sizeof(struct interp_vector) * INTERP_MAX_INSNS + sizeof(struct interp_guard) +                              \
+     sizeof(struct interp_vector) * INTERP_MAX_INSNS + sizeof(struct interp_guard) +                         \
      INTERP_MAX_INSNS * X86_MAX_INSN_LEN + 2 * sizeof(struct interp_page) + 64 * 64)
 
 static unsigned hash_lin(uint64_t lin)
@@ -110,9 +111,9 @@ static uint32_t state_key(const struct x86_cpu *cpu)
     bool alignment = s->cr0 & X86_CR0_AM && s->rflags & X86_FL_AC && cpu->cpl == 3;
 
     return cpu->mode | (uint32_t)cpu->cpl << 2 | (uint32_t)cpu->flat << 4 |
-           (uint32_t)!!(s->seg[X86_SS].attr & X86_SEG_DB) << 5 | (uint32_t)(s->cr0 & 15) << 6 |
-           (uint32_t)!!(s->cr4 & X86_CR4_OSFXSR) << 10 | (uint32_t)!!(s->cr4 & X86_CR4_OSXSAVE) << 11 |
-           (uint32_t)!!(s->rflags & X86_FL_VM) << 12 | (uint32_t)alignment << 13 |
+           (uint32_t) !!(s->seg[X86_SS].attr & X86_SEG_DB) << 5 | (uint32_t)(s->cr0 & 15) << 6 |
+           (uint32_t) !!(s->cr4 & X86_CR4_OSFXSR) << 10 | (uint32_t) !!(s->cr4 & X86_CR4_OSXSAVE) << 11 |
+           (uint32_t) !!(s->rflags & X86_FL_VM) << 12 | (uint32_t)alignment << 13 |
            (uint32_t)(s->xcr0 >> 1 & 3) << 14;
 }
 

@@ -61,14 +61,14 @@ struct interp_op {
     int32_t imm;
     uint8_t dst;
     uint8_t src;
-    uint8_t base;  /* slot: where in struct x86_cpu, in units of 8 bytes; INTERP_ZERO: nothing */
-    uint8_t index; /* slot */
-    uint8_t seg;   /* slot of the segment's base */
-    uint8_t scale; /* bits 0..1: shift of the index; bit 5: the address is truncated to 32 bits */
-    uint8_t slot;  /* place in block.op[] */
-    uint8_t count; /* guest instructions in the block up to and with this one */
-    uint8_t length; /* bytes, of the whole fused pair too */
-    uint8_t links; /* exits: bit n: exit n may be linked */
+    uint8_t base;    /* slot: where in struct x86_cpu, in units of 8 bytes; INTERP_ZERO: nothing */
+    uint8_t index;   /* slot */
+    uint8_t seg;     /* slot of the segment's base */
+    uint8_t scale;   /* bits 0..1: shift of the index; bit 5: the address is truncated to 32 bits */
+    uint8_t slot;    /* place in block.op[] */
+    uint8_t count;   /* guest instructions in the block up to and with this one */
+    uint8_t length;  /* bytes, of the whole fused pair too */
+    uint8_t links;   /* exits: bit n: exit n may be linked */
     uint16_t offset; /* of the instruction from the block's start */
 };
 
@@ -83,11 +83,11 @@ _Static_assert(sizeof(struct interp_exit) == sizeof(struct interp_op), "an exit 
 
 /* Nothing lies behind DR4: it is always zero here, and so serves as an absent base, index or segment. */
 #define INTERP_SLOT(member) (offsetof(struct x86_cpu, member) / 8)
-#define INTERP_ZERO INTERP_SLOT(s.dr[4])
+#define INTERP_ZERO         INTERP_SLOT(s.dr[4])
 _Static_assert(INTERP_ZERO < 256 && INTERP_SLOT(s.gpr) == 0, "slots are bytes");
 
 #define INTERP_MAX_INSNS 48
-#define INTERP_MAX_OPS (INTERP_MAX_INSNS + 2) /* and the last one's exit */
+#define INTERP_MAX_OPS   (INTERP_MAX_INSNS + 2) /* and the last one's exit */
 
 struct interp_page;
 
@@ -100,8 +100,8 @@ struct interp_guard {
 
 struct interp_block {
     uint64_t rip;
-    struct interp_page *page;   /* where it starts; in->dead_page if dead */
-    struct interp_page *page2;  /* where its one instruction ends, if it crosses into another page */
+    struct interp_page *page;  /* where it starts; in->dead_page if dead */
+    struct interp_page *page2; /* where its one instruction ends, if it crosses into another page */
     struct interp_block *next_hash;
     struct interp_block *next_page;
     struct interp_block *next_page2;
@@ -120,7 +120,7 @@ struct interp_page {
     struct interp_block *blocks2; /* that end here, having started elsewhere */
     struct interp_page *next_lin, *next_gpa;
     uint32_t key;
-    uint32_t gen; /* the RAM page's when our first block was made */
+    uint32_t gen;           /* the RAM page's when our first block was made */
     struct interp_ram *ram; /* NULL: ROM */
 };
 
@@ -143,15 +143,15 @@ struct interp_vm {
     uint32_t exclusive_wanted;  /* atomic */
 };
 
-#define INTERP_PARKED UINT64_MAX
+#define INTERP_PARKED     UINT64_MAX
 
-#define INTERP_JUMP_BITS 12
-#define INTERP_HASH_BITS 12
-#define INTERP_PAGE_BITS 9
-#define INTERP_REDO_SIZE 16
+#define INTERP_JUMP_BITS  12
+#define INTERP_HASH_BITS  12
+#define INTERP_PAGE_BITS  9
+#define INTERP_REDO_SIZE  16
 #define INTERP_POSTED_MAX 16
 
-#define INTERP_CHUNK KIB(256)
+#define INTERP_CHUNK      KIB(256)
 #define INTERP_MAX_CHUNKS 16
 
 /* What op.insn of interp_op_vector points to. */
@@ -177,8 +177,8 @@ struct interp {
     bool single; /* run by x86_step(): TF, breakpoints, an interrupt shadow */
 
     /* shared with other threads */
-    uint64_t ack;     /* atomic: interp_vm.seq as of our last TLB flush; INTERP_PARKED: not running guest code */
-    uint32_t running; /* atomic: must be waited for before another vCPU is alone */
+    uint64_t ack; /* atomic: interp_vm.seq as of our last TLB flush; INTERP_PARKED: not running guest code */
+    uint32_t running;      /* atomic: must be waited for before another vCPU is alone */
     uint32_t posted_count; /* under ivm->lock; above INTERP_POSTED_MAX: too many, flush */
     struct interp_ram *posted[INTERP_POSTED_MAX];
     uint64_t flushed; /* interp_vm.seq as of our last TLB flush, while parked too */
@@ -234,12 +234,14 @@ static inline uint32_t interp_request(const struct x86_cpu *cpu)
 
 #define INTERP_MISS(access, size) ((unsigned)(access) << 8 | (unsigned)(size))
 
-/* The software TLB has no entry for an access to lin: fill it and try again, or fault. what: INTERP_MISS(). */
+/* The software TLB has no entry for an access to lin: fill it and try again, or fault. what: INTERP_MISS().
+ */
 enum interp_next interp_miss(struct x86_cpu *cpu, const struct interp_op *op, struct interp *in, uint64_t lin,
                              unsigned what);
 /* Does the op's instruction by its reference semantics, then goes on. */
 interp_fn interp_redo;
-/* The exit op's link n is not there: follows it by way of the jump cache, and links it if that is allowed. s.rip is set. */
+/* The exit op's link n is not there: follows it by way of the jump cache, and links it if that is allowed.
+ * s.rip is set. */
 interp_fn interp_follow0, interp_follow1;
 /* Ops by themselves. */
 interp_fn interp_op_generic, interp_op_checked, interp_op_vector, interp_op_dead, interp_op_guard,
@@ -251,7 +253,8 @@ int interp_cache_init(struct interp *in);
 void interp_cache_finish(struct interp *in);
 /* The block at s.rip, made if need be. NULL: *next says what to do instead (INTERP_FAULT, INTERP_STEP). */
 struct interp_block *interp_find(struct x86_cpu *cpu, struct interp *in, enum interp_next *next);
-/* May a block with a guard be entered now? False: it is dead, or its second page is to be looked at by interp_find(). */
+/* May a block with a guard be entered now? False: it is dead, or its second page is to be looked at by
+ * interp_find(). */
 bool interp_admit(struct x86_cpu *cpu, struct interp *in, struct interp_block *block);
 /* Drops all blocks on a page of RAM. */
 void interp_kill_ram(struct interp *in, const struct interp_ram *ram);
@@ -290,7 +293,8 @@ enum interp_selected {
 /* Fills op's handler and operands if there is a hot one. */
 enum interp_selected interp_select(const struct interp_select *sel, const struct x86_insn *insn,
                                    struct interp_op *op, struct interp_exit *exit);
-/* Makes CMP or TEST and the JCC that follows one op, an exit. sel->rip is behind the JCC. False: not these. */
+/* Makes CMP or TEST and the JCC that follows one op, an exit. sel->rip is behind the JCC. False: not these.
+ */
 bool interp_fuse(const struct interp_select *sel, const struct x86_insn *first, const struct x86_insn *jcc,
                  struct interp_op *op, struct interp_exit *exit);
 /* An op that does nothing but go on at exit 0. */

@@ -87,7 +87,9 @@ static int interp_vcpu_init(struct vcpu *vcpu, struct error *err)
     r = thunk_memory_init(&in->thunks);
     if (r < 0) {
         interp_vcpu_finish(vcpu);
-        return error_set(err, -r, "no executable memory for vector instructions (memfd_create, mmap): is it forbidden here?");
+        return error_set(
+            err, -r,
+            "no executable memory for vector instructions (memfd_create, mmap): is it forbidden here?");
     }
     vcpu->cpu.thunks = &in->thunks;
     return 0;
@@ -309,12 +311,11 @@ size_t interp_stats_format(struct vcpu *vcpu, char *buf, size_t size)
                      "tlb misses %llu\nredone %llu\npages protected %llu, overwritten %llu\n"
                      "cache flushes %llu\nfaults %llu\ninterrupts %llu\nmemory for blocks %llu\n",
                      (unsigned long long)s.instructions, (unsigned long long)s.lookups,
-                     (unsigned long long)s.blocks, (unsigned long long)s.decoded,
-                     (unsigned long long)s.steps, (unsigned long long)s.misses,
-                     (unsigned long long)s.redone, (unsigned long long)s.protected_pages,
-                     (unsigned long long)s.killed, (unsigned long long)s.flushes,
-                     (unsigned long long)s.faults, (unsigned long long)s.interrupts,
-                     (unsigned long long)s.arena);
+                     (unsigned long long)s.blocks, (unsigned long long)s.decoded, (unsigned long long)s.steps,
+                     (unsigned long long)s.misses, (unsigned long long)s.redone,
+                     (unsigned long long)s.protected_pages, (unsigned long long)s.killed,
+                     (unsigned long long)s.flushes, (unsigned long long)s.faults,
+                     (unsigned long long)s.interrupts, (unsigned long long)s.arena);
 }
 
 const struct engine_ops interp_engine = {

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* Hot handlers: arithmetic, logic, shifts, bits. The flags come from the host's own instructions (x86/alu.h). */
+/* Hot handlers: arithmetic, logic, shifts, bits. The flags come from the host's own instructions (x86/alu.h).
+ */
 #include "engine/interp/ops-internal.h"
 
 /* ---- two operands: reg,reg  reg,imm  reg,mem  mem,reg  mem,imm ---- */
@@ -89,10 +90,10 @@
         NEXT;                                                                                                \
     }
 
-#define ALL_SIZES(kind, name) kind(name, 8) kind(name, 16) kind(name, 32) kind(name, 64)
+#define ALL_SIZES(kind, name)     kind(name, 8) kind(name, 16) kind(name, 32) kind(name, 64)
 #define ALL_EAS(kind, name, bits) kind(name, bits, b) kind(name, bits, i) kind(name, bits, s)
-#define BINARY(name, bits)  BINARY_REG(name, bits) ALL_EAS(BINARY_MEM, name, bits)
-#define COMPARE(name, bits) COMPARE_REG(name, bits) ALL_EAS(COMPARE_MEM, name, bits)
+#define BINARY(name, bits)        BINARY_REG(name, bits) ALL_EAS(BINARY_MEM, name, bits)
+#define COMPARE(name, bits)       COMPARE_REG(name, bits) ALL_EAS(COMPARE_MEM, name, bits)
 
 /* clang-format off */
 ALL_SIZES(BINARY, add)
@@ -111,10 +112,18 @@ QUIET(sub, 32, -) QUIET(sub, 64, -)
 QUIET(xor, 32, ^) QUIET(xor, 64, ^)
 /* clang-format on */
 
-#define SIZES_OF(prefix) {prefix##8, prefix##16, prefix##32, prefix##64}
-#define EAS_OF(prefix)   {prefix##b, prefix##i, prefix##s}
+#define SIZES_OF(prefix)                                                                                     \
+    {                                                                                                        \
+        prefix##8, prefix##16, prefix##32, prefix##64                                                        \
+    }
+#define EAS_OF(prefix)                                                                                       \
+    {                                                                                                        \
+        prefix##b, prefix##i, prefix##s                                                                      \
+    }
 #define SIZES_EAS_OF(prefix)                                                                                 \
-    {EAS_OF(prefix##8), EAS_OF(prefix##16), EAS_OF(prefix##32), EAS_OF(prefix##64)}
+    {                                                                                                        \
+        EAS_OF(prefix##8), EAS_OF(prefix##16), EAS_OF(prefix##32), EAS_OF(prefix##64)                        \
+    }
 #define LOUD_OF(name)                                                                                        \
     .rr = SIZES_OF(name##_rr), .ri = SIZES_OF(name##_ri), .rm = SIZES_EAS_OF(name##_rm),                     \
     .mr = SIZES_EAS_OF(name##_mr), .mi = SIZES_EAS_OF(name##_mi)
@@ -124,22 +133,22 @@ QUIET(xor, 32, ^) QUIET(xor, 64, ^)
     .rm_quiet = {[2] = {name##_rm32bq, name##_rm32iq, name##_rm32sq},                                        \
                  [3] = {name##_rm64bq, name##_rm64iq, name##_rm64sq}}
 
-const struct interp_alu_handlers interp_alu_handlers[ALU_COUNT] = {
-    [ALU_ADD] = {LOUD_OF(add), QUIET_OF(add)},
-    [ALU_OR] = {LOUD_OF(or), QUIET_OF(or)},
-    [ALU_ADC] = {LOUD_OF(adc)},
-    [ALU_SBB] = {LOUD_OF(sbb)},
-    [ALU_AND] = {LOUD_OF(and), QUIET_OF(and)},
-    [ALU_SUB] = {LOUD_OF(sub), QUIET_OF(sub)},
-    [ALU_XOR] = {LOUD_OF(xor), QUIET_OF(xor)},
-    [ALU_CMP] = {LOUD_OF(cmp)},
-    [ALU_TEST] = {LOUD_OF(test)},
+        const struct interp_alu_handlers interp_alu_handlers[ALU_COUNT] = {
+            [ALU_ADD] = {LOUD_OF(add), QUIET_OF(add)},
+            [ALU_OR] = {LOUD_OF(or), QUIET_OF(or)},
+            [ALU_ADC] = {LOUD_OF(adc)},
+            [ALU_SBB] = {LOUD_OF(sbb)},
+            [ALU_AND] = {LOUD_OF(and), QUIET_OF(and)},
+            [ALU_SUB] = {LOUD_OF(sub), QUIET_OF(sub)},
+            [ALU_XOR] = {LOUD_OF(xor), QUIET_OF(xor)},
+            [ALU_CMP] = {LOUD_OF(cmp)},
+            [ALU_TEST] = {LOUD_OF(test)},
 };
 
 /* ---- one operand ---- */
 
-#define alu_not8(a, cc)  ((uint8_t)~(a))
-#define alu_not16(a, cc) ((uint16_t)~(a))
+#define alu_not8(a, cc)  ((uint8_t) ~(a))
+#define alu_not16(a, cc) ((uint16_t) ~(a))
 #define alu_not32(a, cc) (~(a))
 #define alu_not64(a, cc) (~(a))
 
@@ -198,7 +207,7 @@ const struct interp_unary_handlers interp_unary_handlers[UNARY_COUNT] = {
 #define QUIET_SHIFT(name, bits, type, o)                                                                     \
     OP(name##_ri##bits##q)                                                                                   \
     {                                                                                                        \
-        SET##bits(op->dst, (UINT(bits))((type)GET##bits(op->dst) o (op->imm & (bits - 1))));                 \
+        SET##bits(op->dst, (UINT(bits))((type)GET##bits(op->dst) o(op->imm & (bits - 1))));                  \
         NEXT;                                                                                                \
     }
 
@@ -215,12 +224,12 @@ QUIET_SHIFT(sar, 32, int32_t, >>) QUIET_SHIFT(sar, 64, int64_t, >>)
 
 #define SHIFTS_OF(name) SIZES_OF(name##_ri), SIZES_OF(name##_rc)
 
-const struct interp_shift_handlers interp_shift_handlers[SHIFT_COUNT] = {
-    [SHIFT_SHL] = {SHIFTS_OF(shl), {[2] = shl_ri32q, [3] = shl_ri64q}, SIZES_EAS_OF(shl_mi)},
-    [SHIFT_SHR] = {SHIFTS_OF(shr), {[2] = shr_ri32q, [3] = shr_ri64q}, SIZES_EAS_OF(shr_mi)},
-    [SHIFT_SAR] = {SHIFTS_OF(sar), {[2] = sar_ri32q, [3] = sar_ri64q}, SIZES_EAS_OF(sar_mi)},
-    [SHIFT_ROL] = {SHIFTS_OF(rol), {NULL}, SIZES_EAS_OF(rol_mi)},
-    [SHIFT_ROR] = {SHIFTS_OF(ror), {NULL}, SIZES_EAS_OF(ror_mi)},
+        const struct interp_shift_handlers interp_shift_handlers[SHIFT_COUNT] = {
+            [SHIFT_SHL] = {SHIFTS_OF(shl), {[2] = shl_ri32q, [3] = shl_ri64q}, SIZES_EAS_OF(shl_mi)},
+            [SHIFT_SHR] = {SHIFTS_OF(shr), {[2] = shr_ri32q, [3] = shr_ri64q}, SIZES_EAS_OF(shr_mi)},
+            [SHIFT_SAR] = {SHIFTS_OF(sar), {[2] = sar_ri32q, [3] = sar_ri64q}, SIZES_EAS_OF(sar_mi)},
+            [SHIFT_ROL] = {SHIFTS_OF(rol), {NULL}, SIZES_EAS_OF(rol_mi)},
+            [SHIFT_ROR] = {SHIFTS_OF(ror), {NULL}, SIZES_EAS_OF(ror_mi)},
 };
 
 /* ---- multiplication, division; 32 and 64 bits ---- */
@@ -290,9 +299,9 @@ const struct interp_shift_handlers interp_shift_handlers[SHIFT_COUNT] = {
 /* clang-format off */
 IMUL(imul, 32) IMUL(imul, 64)
 WIDE(32) WIDE(64)
-/* clang-format on */
+    /* clang-format on */
 
-interp_fn *const interp_imul_rr[2] = {imul_rr32, imul_rr64};
+    interp_fn *const interp_imul_rr[2] = {imul_rr32, imul_rr64};
 interp_fn *const interp_imul_rri[2] = {imul_rri32, imul_rri64};
 interp_fn *const interp_imul_rm[2][3] = {EAS_OF(imul_rm32), EAS_OF(imul_rm64)};
 interp_fn *const interp_imul_rmi[2][3] = {EAS_OF(imul_rmi32), EAS_OF(imul_rmi64)};
@@ -343,9 +352,9 @@ interp_fn *const interp_idiv_r[2] = {idiv_r32, idiv_r64};
 
 /* clang-format off */
 BITS(32, 5) BITS(64, 6)
-/* clang-format on */
+    /* clang-format on */
 
-interp_fn *const interp_bt_mi[2][3] = {{bt_mi32b, bt_mi32i}, {bt_mi64b, bt_mi64i}};
+    interp_fn *const interp_bt_mi[2][3] = {{bt_mi32b, bt_mi32i}, {bt_mi64b, bt_mi64i}};
 interp_fn *const interp_bt_mr[2][3] = {{bt_mr32b, bt_mr32i}, {bt_mr64b, bt_mr64i}};
 interp_fn *const interp_bt_rr[2] = {bt_rr32, bt_rr64};
 interp_fn *const interp_bt_ri[2] = {bt_ri32, bt_ri64};

@@ -6,9 +6,14 @@
  */
 #include "engine/interp/ops-internal.h"
 
-#define EAS_OF(prefix) {prefix##b, prefix##i, prefix##s}
+#define EAS_OF(prefix)                                                                                       \
+    {                                                                                                        \
+        prefix##b, prefix##i, prefix##s                                                                      \
+    }
 #define SIZES_EAS_OF(prefix)                                                                                 \
-    {EAS_OF(prefix##8), EAS_OF(prefix##16), EAS_OF(prefix##32), EAS_OF(prefix##64)}
+    {                                                                                                        \
+        EAS_OF(prefix##8), EAS_OF(prefix##16), EAS_OF(prefix##32), EAS_OF(prefix##64)                        \
+    }
 
 #define LOCKED(text, bits, ...)                                                                              \
     uint16_t ax;                                                                                             \

@@ -2,10 +2,13 @@
 /* Hot handlers: the stack, and branches, which end a block. */
 #include "engine/interp/ops-internal.h"
 
-#define EAS_OF(prefix) {prefix##b, prefix##i, prefix##s}
+#define EAS_OF(prefix)                                                                                       \
+    {                                                                                                        \
+        prefix##b, prefix##i, prefix##s                                                                      \
+    }
 
 /* A stack pointer is as wide as the stack; 32: segments are flat, SS is big. */
-#define SP(bits) ((UINT(bits))cpu->s.gpr[X86_RSP])
+#define SP(bits)          ((UINT(bits))cpu->s.gpr[X86_RSP])
 
 #define PUSH(bits, value) PUSH_AT(AT_WRITE, bits, value)
 #define PUSH_AT(at, bits, value)                                                                             \
@@ -14,7 +17,8 @@
     POKE##bits(host_, (UINT(bits))(value));                                                                  \
     cpu->s.gpr[X86_RSP] = sp_
 
-/* Where the next block is looked for by address. Beyond the canonical addresses it is #GP at the branch itself. */
+/* Where the next block is looked for by address. Beyond the canonical addresses it is #GP at the branch
+ * itself. */
 #define CHECK_TARGET(target)                                                                                 \
     if (unlikely(!interp_canonical(target)))                                                                 \
     return interp_redo(cpu, op, in)
@@ -97,7 +101,7 @@
                                           struct interp *in, const uint64_t target)                          \
     {                                                                                                        \
         CHECK_TARGET(target);                                                                                \
-        PUSH_AT(AT_WRITE_AGAIN, bits, ((const struct interp_exit *)(const void *)(op + 1))->rip[0]);                            \
+        PUSH_AT(AT_WRITE_AGAIN, bits, ((const struct interp_exit *)(const void *)(op + 1))->rip[0]);         \
         GO_COUNTED(target);                                                                                  \
     }                                                                                                        \
     OP(call_r##bits)                                                                                         \
@@ -174,17 +178,17 @@ enum interp_next interp_op_goto(struct x86_cpu *cpu, const struct interp_op *op,
 
 FOR_CONDITIONS(CONDITIONAL)
 
-#define JCC_OF(cond) jcc_##cond,
-#define CMP_RR8(cond) cmp_rr8_j##cond,
-#define CMP_RR32(cond) cmp_rr32_j##cond,
-#define CMP_RR64(cond) cmp_rr64_j##cond,
-#define CMP_RI8(cond) cmp_ri8_j##cond,
-#define CMP_RI32(cond) cmp_ri32_j##cond,
-#define CMP_RI64(cond) cmp_ri64_j##cond,
-#define TEST_RR8(cond) test_rr8_j##cond,
+#define JCC_OF(cond)    jcc_##cond,
+#define CMP_RR8(cond)   cmp_rr8_j##cond,
+#define CMP_RR32(cond)  cmp_rr32_j##cond,
+#define CMP_RR64(cond)  cmp_rr64_j##cond,
+#define CMP_RI8(cond)   cmp_ri8_j##cond,
+#define CMP_RI32(cond)  cmp_ri32_j##cond,
+#define CMP_RI64(cond)  cmp_ri64_j##cond,
+#define TEST_RR8(cond)  test_rr8_j##cond,
 #define TEST_RR32(cond) test_rr32_j##cond,
 #define TEST_RR64(cond) test_rr64_j##cond,
-#define TEST_RI8(cond) test_ri8_j##cond,
+#define TEST_RI8(cond)  test_ri8_j##cond,
 #define TEST_RI32(cond) test_ri32_j##cond,
 #define TEST_RI64(cond) test_ri64_j##cond,
 

@@ -105,7 +105,8 @@ enum interp_next interp_op_guard(struct x86_cpu *cpu, const struct interp_op *op
     return guard->first(cpu, op, in);
 }
 
-/* The decoded instruction of a hot op, from the few last ones asked for. NULL: its bytes are another instruction's now. */
+/* The decoded instruction of a hot op, from the few last ones asked for. NULL: its bytes are another
+ * instruction's now. */
 static const struct x86_insn *redo_insn(struct x86_cpu *cpu, const struct interp_op *op, struct interp *in)
 {
     const struct interp_block *block = interp_block_of(op);
@@ -139,14 +140,16 @@ enum interp_next interp_redo(struct x86_cpu *cpu, const struct interp_op *op, st
 enum refill { REFILL_HIT, REFILL_FAULT, REFILL_NOT };
 
 /* Apart from interp_miss(), whose call of the handler has to be a jump: it has no locals on the stack. */
-static ATTR_NOINLINE enum refill refill(struct x86_cpu *cpu, uint64_t lin, enum x86_mem_access access, unsigned size)
+static ATTR_NOINLINE enum refill refill(struct x86_cpu *cpu, uint64_t lin, enum x86_mem_access access,
+                                        unsigned size)
 {
     const struct x86_tlb_entry *e = x86_tlb_slot(cpu, lin);
     struct x86_translation t;
 
     if (!x86_translate(cpu, lin, access, cpu->mmu_index, &t))
         return REFILL_FAULT;
-    return lin - (access == X86_MEM_WRITE ? e->tag_write : e->tag_read) <= 4096 - size ? REFILL_HIT : REFILL_NOT;
+    return lin - (access == X86_MEM_WRITE ? e->tag_write : e->tag_read) <= 4096 - size ? REFILL_HIT
+                                                                                       : REFILL_NOT;
 }
 
 enum interp_next interp_miss(struct x86_cpu *cpu, const struct interp_op *op, struct interp *in, uint64_t lin,

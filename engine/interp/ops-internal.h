@@ -80,8 +80,8 @@
     void *const host_ = (void *)(uintptr_t)(lin_ + tlb_->addend)
 
 /*
- * As AT_WRITE, but what misses is done by the reference: for an op's second access. Filling the TLB for it could
- * drop what the first one needs, and so on for ever.
+ * As AT_WRITE, but what misses is done by the reference: for an op's second access. Filling the TLB for it
+ * could drop what the first one needs, and so on for ever.
  */
 #define AT_WRITE_AGAIN(bits, address)                                                                        \
     const uint64_t lin_ = (address);                                                                         \
@@ -93,26 +93,26 @@
 #define AT_READ(bits, address)  AT(X86_MEM_READ, tag_read, bits, address)
 #define AT_WRITE(bits, address) AT(X86_MEM_WRITE, tag_write, bits, address)
 
-#define UINT(bits) uint##bits##_t
-#define IMM(bits)  ((UINT(bits))op->imm)
+#define UINT(bits)              uint##bits##_t
+#define IMM(bits)               ((UINT(bits))op->imm)
 
 /* The conditions of Jcc, SETcc, CMOVcc on a cc in the form of x86_cpu.cc, by the low bits of the opcode. */
-#define COND_0(cc)  ((cc) & ALU_CC_OF)
-#define COND_1(cc)  (!((cc) & ALU_CC_OF))
-#define COND_2(cc)  ((cc) & ALU_CC_CF)
-#define COND_3(cc)  (!((cc) & ALU_CC_CF))
-#define COND_4(cc)  ((cc) & ALU_CC_ZF)
-#define COND_5(cc)  (!((cc) & ALU_CC_ZF))
+#define COND_0(cc)  ((cc)&ALU_CC_OF)
+#define COND_1(cc)  (!((cc)&ALU_CC_OF))
+#define COND_2(cc)  ((cc)&ALU_CC_CF)
+#define COND_3(cc)  (!((cc)&ALU_CC_CF))
+#define COND_4(cc)  ((cc)&ALU_CC_ZF)
+#define COND_5(cc)  (!((cc)&ALU_CC_ZF))
 #define COND_6(cc)  ((cc) & (ALU_CC_CF | ALU_CC_ZF))
 #define COND_7(cc)  (!((cc) & (ALU_CC_CF | ALU_CC_ZF)))
-#define COND_8(cc)  ((cc) & ALU_CC_SF)
-#define COND_9(cc)  (!((cc) & ALU_CC_SF))
-#define COND_10(cc) ((cc) & ALU_CC_PF)
-#define COND_11(cc) (!((cc) & ALU_CC_PF))
+#define COND_8(cc)  ((cc)&ALU_CC_SF)
+#define COND_9(cc)  (!((cc)&ALU_CC_SF))
+#define COND_10(cc) ((cc)&ALU_CC_PF)
+#define COND_11(cc) (!((cc)&ALU_CC_PF))
 #define COND_12(cc) (((cc) >> 15 ^ (cc)) & 1)
 #define COND_13(cc) (!(((cc) >> 15 ^ (cc)) & 1))
-#define COND_14(cc) ((((cc) >> 15 ^ (cc)) & 1) || (cc) & ALU_CC_ZF)
-#define COND_15(cc) (!(((cc) >> 15 ^ (cc)) & 1) && !((cc) & ALU_CC_ZF))
+#define COND_14(cc) ((((cc) >> 15 ^ (cc)) & 1) || (cc)&ALU_CC_ZF)
+#define COND_15(cc) (!(((cc) >> 15 ^ (cc)) & 1) && !((cc)&ALU_CC_ZF))
 
 #define FOR_CONDITIONS(X)                                                                                    \
     X(0) X(1) X(2) X(3) X(4) X(5) X(6) X(7) X(8) X(9) X(10) X(11) X(12) X(13) X(14) X(15)
@@ -140,7 +140,18 @@
 
 /* ---- the handlers, by size (0..3: 1, 2, 4, 8 bytes) and kind of address (0..2: EA_b, EA_i, EA_s) ---- */
 
-enum interp_alu { ALU_ADD, ALU_OR, ALU_ADC, ALU_SBB, ALU_AND, ALU_SUB, ALU_XOR, ALU_CMP, ALU_TEST, ALU_COUNT };
+enum interp_alu {
+    ALU_ADD,
+    ALU_OR,
+    ALU_ADC,
+    ALU_SBB,
+    ALU_AND,
+    ALU_SUB,
+    ALU_XOR,
+    ALU_CMP,
+    ALU_TEST,
+    ALU_COUNT
+};
 enum interp_unary { UNARY_INC, UNARY_DEC, UNARY_NEG, UNARY_NOT, UNARY_COUNT };
 enum interp_shift { SHIFT_SHL, SHIFT_SHR, SHIFT_SAR, SHIFT_ROL, SHIFT_ROR, SHIFT_COUNT };
 
@@ -191,9 +202,10 @@ extern interp_fn *const interp_imul_rr[2], *const interp_imul_rm[2][3];
 extern interp_fn *const interp_imul_rri[2], *const interp_imul_rmi[2][3];
 /* of memory: no EA_s */
 extern interp_fn *const interp_bt_mi[2][3], *const interp_bt_mr[2][3];
-extern interp_fn *const interp_bt_ri[2], *const interp_bt_rr[2], *const interp_bts_ri[2], *const interp_btr_ri[2];
+extern interp_fn *const interp_bt_ri[2], *const interp_bt_rr[2], *const interp_bts_ri[2],
+                                                                     *const interp_btr_ri[2];
 extern interp_fn *const interp_mul_r[2], *const interp_imul_r[2], *const interp_div_r[2],
-    *const interp_idiv_r[2];
+                                                                      *const interp_idiv_r[2];
 
 /* ops-flow.c; [0]: 32-bit stack, [1]: 64-bit */
 extern interp_fn *const interp_push_r[2], *const interp_push_i[2], *const interp_pop_r[2];

@@ -2,10 +2,18 @@
 /* Hot handlers: moves, extensions, conditional moves and sets, addresses. */
 #include "engine/interp/ops-internal.h"
 
-#define EAS_OF(prefix) {prefix##b, prefix##i, prefix##s}
-#define SIZES_OF(prefix) {prefix##8, prefix##16, prefix##32, prefix##64}
+#define EAS_OF(prefix)                                                                                       \
+    {                                                                                                        \
+        prefix##b, prefix##i, prefix##s                                                                      \
+    }
+#define SIZES_OF(prefix)                                                                                     \
+    {                                                                                                        \
+        prefix##8, prefix##16, prefix##32, prefix##64                                                        \
+    }
 #define SIZES_EAS_OF(prefix)                                                                                 \
-    {EAS_OF(prefix##8), EAS_OF(prefix##16), EAS_OF(prefix##32), EAS_OF(prefix##64)}
+    {                                                                                                        \
+        EAS_OF(prefix##8), EAS_OF(prefix##16), EAS_OF(prefix##32), EAS_OF(prefix##64)                        \
+    }
 
 #define MOVE_MEM(bits, ea)                                                                                   \
     OP(mov_rm##bits##ea)                                                                                     \
@@ -41,9 +49,9 @@
 
 /* clang-format off */
 MOVE(8) MOVE(16) MOVE(32) MOVE(64)
-/* clang-format on */
+    /* clang-format on */
 
-OP(mov_wide)
+    OP(mov_wide)
 {
     cpu->s.gpr[op->dst] = (uint64_t)op->disp;
     NEXT;
@@ -82,13 +90,13 @@ EXTEND(zx, 16, 8, uint8_t) EXTEND(zx, 32, 8, uint8_t) EXTEND(zx, 64, 8, uint8_t)
 EXTEND(zx, 32, 16, uint16_t) EXTEND(zx, 64, 16, uint16_t)
 EXTEND(sx, 16, 8, int8_t) EXTEND(sx, 32, 8, int8_t) EXTEND(sx, 64, 8, int8_t)
 EXTEND(sx, 32, 16, int16_t) EXTEND(sx, 64, 16, int16_t) EXTEND(sx, 64, 32, int32_t)
-/* clang-format on */
+    /* clang-format on */
 
-const struct interp_extend_handlers interp_zx_handlers = {
-    .rr = {[1] = {zx16_rr8}, [2] = {zx32_rr8, zx32_rr16}, [3] = {zx64_rr8, zx64_rr16}},
-    .rm = {[1] = {EAS_OF(zx16_rm8)},
-           [2] = {EAS_OF(zx32_rm8), EAS_OF(zx32_rm16)},
-           [3] = {EAS_OF(zx64_rm8), EAS_OF(zx64_rm16)}},
+    const struct interp_extend_handlers interp_zx_handlers = {
+        .rr = {[1] = {zx16_rr8}, [2] = {zx32_rr8, zx32_rr16}, [3] = {zx64_rr8, zx64_rr16}},
+        .rm = {[1] = {EAS_OF(zx16_rm8)},
+               [2] = {EAS_OF(zx32_rm8), EAS_OF(zx32_rm16)},
+               [3] = {EAS_OF(zx64_rm8), EAS_OF(zx64_rm16)}},
 };
 const struct interp_extend_handlers interp_sx_handlers = {
     .rr = {[1] = {sx16_rr8}, [2] = {sx32_rr8, sx32_rr16}, [3] = {sx64_rr8, sx64_rr16, sx64_rr32}},
@@ -108,9 +116,9 @@ const struct interp_extend_handlers interp_sx_handlers = {
 
 /* clang-format off */
 LEA(32, b) LEA(32, i) LEA(32, s) LEA(64, b) LEA(64, i) LEA(64, s)
-/* clang-format on */
+    /* clang-format on */
 
-interp_fn *const interp_lea_handlers[2][3] = {EAS_OF(lea32), EAS_OF(lea64)};
+    interp_fn *const interp_lea_handlers[2][3] = {EAS_OF(lea32), EAS_OF(lea64)};
 
 /* ---- conditional ---- */
 

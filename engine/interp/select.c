@@ -304,7 +304,8 @@ static enum interp_selected select_setcc(struct choice *c, unsigned cond)
         c->op->dst = reg_of(d);
         return chosen(c, interp_set_r[cond]);
     }
-    return d->kind == X86_OP_MEM && (ea = memory_of(c)) >= 0 ? chosen(c, interp_set_m[cond][ea]) : INTERP_GENERIC;
+    return d->kind == X86_OP_MEM && (ea = memory_of(c)) >= 0 ? chosen(c, interp_set_m[cond][ea])
+                                                             : INTERP_GENERIC;
 }
 
 static enum interp_selected select_xchg(struct choice *c)
@@ -413,7 +414,8 @@ static enum interp_selected select_jmp(struct choice *c)
         c->op->src = reg_of(s);
         return leaves(c, interp_jmp_r[w]);
     }
-    return s->kind == X86_OP_MEM && (ea = memory_of(c)) >= 0 ? leaves(c, interp_jmp_m[w][ea]) : INTERP_GENERIC;
+    return s->kind == X86_OP_MEM && (ea = memory_of(c)) >= 0 ? leaves(c, interp_jmp_m[w][ea])
+                                                             : INTERP_GENERIC;
 }
 
 static enum interp_selected select_call(struct choice *c)
@@ -432,7 +434,8 @@ static enum interp_selected select_call(struct choice *c)
         c->op->src = reg_of(s);
         return leaves(c, interp_call_r[w]);
     }
-    return s->kind == X86_OP_MEM && (ea = memory_of(c)) >= 0 ? leaves(c, interp_call_m[w][ea]) : INTERP_GENERIC;
+    return s->kind == X86_OP_MEM && (ea = memory_of(c)) >= 0 ? leaves(c, interp_call_m[w][ea])
+                                                             : INTERP_GENERIC;
 }
 
 static enum interp_selected select_ret(struct choice *c)
@@ -522,9 +525,8 @@ enum interp_selected interp_select(const struct interp_select *sel, const struct
         BINARY(ADD) BINARY(OR) BINARY(ADC) BINARY(SBB) BINARY(AND) BINARY(SUB) BINARY(XOR) BINARY(CMP) BINARY(TEST)
         UNARY(INC) UNARY(DEC) UNARY(NEG) UNARY(NOT)
         SHIFT(SHL) SHIFT(SHR) SHIFT(SAR) SHIFT(ROL) SHIFT(ROR)
-        /* clang-format on */
-    case X86_IMUL:
-        return select_imul(&c);
+            /* clang-format on */
+            case X86_IMUL : return select_imul(&c);
     case X86_MUL:
         return select_reg(&c, interp_mul_r);
     case X86_DIV:

@@ -269,6 +269,7 @@ void interp_park(struct interp *in)
 {
     __atomic_store_n(&in->ack, INTERP_PARKED, __ATOMIC_SEQ_CST);
     set_running(in, false);
-    /* What was posted is looked at by interp_enter() anyway; as a request it would keep a halted vCPU from sleeping. */
+    /* What was posted is looked at by interp_enter() anyway; as a request it would keep a halted vCPU from
+     * sleeping. */
     __atomic_fetch_and(&in->vcpu->cpu.request, ~X86_REQ_ENGINE, __ATOMIC_SEQ_CST);
 }

@@ -260,12 +260,12 @@ static void kvm_ioapic_changed(struct vm *vm)
     } table = {.head = {.nr = 0}};
     const struct irqs *irqs = &vm->irqs;
 
-    for (unsigned pin = 0; irqs->ioapic_route && pin < IRQ_GSI_COUNT; pin++) {
+    for (unsigned pin = 0; irqs->ioapic_message && pin < IRQ_GSI_COUNT; pin++) {
         struct kvm_irq_routing_entry *e = &table.entry[table.head.nr];
         uint64_t address;
         uint32_t data;
 
-        if (!irqs->ioapic_route(irqs->ioapic_opaque, pin, &address, &data))
+        if (!irqs->ioapic_message(irqs->ioapic_opaque, pin, &address, &data))
             continue;
         *e = (struct kvm_irq_routing_entry){.gsi = pin, .type = KVM_IRQ_ROUTING_MSI};
         e->u.msi.address_lo = (uint32_t)address;

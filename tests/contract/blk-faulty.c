@@ -53,8 +53,13 @@ static void fail(struct faulty *f, struct blk_req *req)
     half->whole = req;
     half->error = f->error;
     half->vec = (struct blk_vec){req->vec[0].base, 512};
-    half->req = (struct blk_req){.op = BLK_WRITE, .offset = req->offset, .len = 512, .vec = &half->vec,
-                                 .vec_count = 1, .done = half_done, .opaque = half};
+    half->req = (struct blk_req){.op = BLK_WRITE,
+                                 .offset = req->offset,
+                                 .len = 512,
+                                 .vec = &half->vec,
+                                 .vec_count = 1,
+                                 .done = half_done,
+                                 .opaque = half};
     f->base->ops->submit(f->base, &half->req);
 }
 
@@ -104,8 +109,11 @@ static void faulty_close(struct blk *blk)
     free(f);
 }
 
-static const struct blk_ops faulty_ops = {
-    .name = "faulty", .submit = faulty_submit, .kick = faulty_kick, .drain = faulty_drain, .close = faulty_close};
+static const struct blk_ops faulty_ops = {.name = "faulty",
+                                          .submit = faulty_submit,
+                                          .kick = faulty_kick,
+                                          .drain = faulty_drain,
+                                          .close = faulty_close};
 
 struct blk *faulty_create(struct blk *base)
 {

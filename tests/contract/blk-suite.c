@@ -7,18 +7,18 @@
 
 #include "tests/unit/fake-loop.h"
 
-#define IN_FLIGHT 16U
-#define MAX_VECS 9U
+#define IN_FLIGHT   16U
+#define MAX_VECS    9U
 #define MAX_SECTORS 300U
-#define SECTOR 512U
+#define SECTOR      512U
 
-#define check(cond) \
-    do { \
-        if (!(cond)) { \
-            fprintf(stderr, "%s:%d: %s (seed %u): not so: %s\n", __FILE__, __LINE__, s->subject->name, \
-                    s->subject->seed, #cond); \
-            abort(); \
-        } \
+#define check(cond)                                                                                          \
+    do {                                                                                                     \
+        if (!(cond)) {                                                                                       \
+            fprintf(stderr, "%s:%d: %s (seed %u): not so: %s\n", __FILE__, __LINE__, s->subject->name,       \
+                    s->subject->seed, #cond);                                                                \
+            abort();                                                                                         \
+        }                                                                                                    \
     } while (0)
 
 /* What the model knows of a sector. */
@@ -118,15 +118,20 @@ static void op_start(struct suite *s, struct op *op)
         first = s->sectors - count; /* the very end */
     if (kind == BLK_FLUSH)
         first = count = 0;
-    if ((kind == BLK_DISCARD && !s->blk->can_discard) || (kind == BLK_WRITE_ZEROES && !s->blk->can_write_zeroes) ||
+    if ((kind == BLK_DISCARD && !s->blk->can_discard) ||
+        (kind == BLK_WRITE_ZEROES && !s->blk->can_write_zeroes) ||
         (kind != BLK_READ && kind != BLK_FLUSH && s->blk->read_only) || !is_free(s, first, count))
         return;
     op->busy = true;
     op->done = false;
     op->first = first;
     op->count = count;
-    op->req = (struct blk_req){.op = kind, .unmap = roll(s, 2), .offset = first * SECTOR, .len = count * SECTOR,
-                               .done = op_done, .opaque = op};
+    op->req = (struct blk_req){.op = kind,
+                               .unmap = roll(s, 2),
+                               .offset = first * SECTOR,
+                               .len = count * SECTOR,
+                               .done = op_done,
+                               .opaque = op};
     if (kind == BLK_READ || kind == BLK_WRITE) {
         vectors_make(s, op);
         fill(s, op);
@@ -242,8 +247,13 @@ static void read_all(struct suite *s)
         op->busy = true;
         op->done = false;
         op->vec[0] = (struct blk_vec){op->buf, op->count * SECTOR};
-        op->req = (struct blk_req){.op = BLK_READ, .offset = at * SECTOR, .len = op->count * SECTOR, .vec = op->vec,
-                                   .vec_count = 1, .done = op_done, .opaque = op};
+        op->req = (struct blk_req){.op = BLK_READ,
+                                   .offset = at * SECTOR,
+                                   .len = op->count * SECTOR,
+                                   .vec = op->vec,
+                                   .vec_count = 1,
+                                   .done = op_done,
+                                   .opaque = op};
         s->blk->ops->submit(s->blk, &op->req);
         s->blk->ops->drain(s->blk);
         check(op->done && !op->result);
@@ -278,8 +288,7 @@ void blk_suite_run(struct blk_subject *subject)
     s->blk->ops->drain(s->blk);
     settle_all(s);
     check(!any_busy(s));
-    if (subject->inject)
-        check(s->errors > 0); /* the suite saw what it was to see */
+    subject->errors = s->errors;
     read_all(s);
     for (unsigned i = 0; i < IN_FLIGHT; i++)
         free(s->op[i].buf);

@@ -22,20 +22,30 @@ static const struct field fields[] = {
     {"fcw", 0, 2}, {"fsw", 2, 2}, {"ftw", 4, 1}, {"fop", 6, 2}, {"fip", 8, 8}, {"fdp", 16, 8},
 };
 
-/* AMD's processors save and restore FOP, FIP and FDP only while an exception is pending (APM 2 11.4.4). */
-static bool has_pointers(const uint8_t *image)
+/*
+ * AMD's processors save and restore FOP, FIP and FDP only while an exception is
+ * pending (APM 2 11.4.4): those of before survive a context switch only if one was
+ * pending then, and new ones can be seen only if one is pending now.
+ */
+static bool is_field_kept(const struct diff_case *test, const struct field *field, const uint8_t *native)
 {
-    return load_le16(image + 2) & X86_FSW_ES;
+    bool before = load_le16(test->in.xsave + 2) & X86_FSW_ES, now = load_le16(native + 2) & X86_FSW_ES;
+
+    if (field->offset < FIRST_POINTER)
+        return true;
+    if (field->offset == LAST_POINTER && !before && !has_memory_operand(&test->insn))
+        return false;
+    return now;
 }
 
-static const char *compare_fpu(const uint8_t *a, const uint8_t *b, uint32_t mxcsr)
+static const char *compare_fpu(const struct diff_case *test, const uint8_t *a, const uint8_t *b,
+                               uint32_t mxcsr)
 {
     if ((load_le32(a + 24) ^ load_le32(b + 24)) & mxcsr)
         return "mxcsr";
     for (unsigned i = 0; i < ARRAY_SIZE(fields); i++)
-        if (fields[i].offset >= FIRST_POINTER && fields[i].offset <= LAST_POINTER && !has_pointers(a))
-            continue;
-        else if (memcmp(a + fields[i].offset, b + fields[i].offset, fields[i].size))
+        if (is_field_kept(test, &fields[i], a) &&
+            memcmp(a + fields[i].offset, b + fields[i].offset, fields[i].size))
             return fields[i].name;
     for (unsigned i = 0; i < 8; i++)
         if (memcmp(a + 32 + i * 16UL, b + 32 + i * 16UL, 10))
@@ -162,7 +172,7 @@ const char *compare_states(const struct diff_case *test, const struct diff_state
         return "selectors";
     if (native->fs_base != ours->fs_base || native->gs_base != ours->gs_base)
         return "segment base";
-    return compare_fpu(native->xsave, ours->xsave, mxcsr_mask(test, native));
+    return compare_fpu(test, native->xsave, ours->xsave, mxcsr_mask(test, native));
 }
 
 static void print_pair(FILE *to, const char *name, uint64_t in, uint64_t native, uint64_t ours)

@@ -103,6 +103,7 @@ bool mutation_of_row(uint16_t row, unsigned n, struct mutation *mutation);
 void mutation_print(const struct mutation *mutation, FILE *to);
 
 /* tests/diff/rows.c */
+bool has_memory_operand(const struct x86_insn *insn);
 /* Saves or restores an image of the x87 or more. */
 bool is_state_image(unsigned id);
 /* The size of such an image, of a 64-bit operand otherwise. */

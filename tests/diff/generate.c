@@ -160,14 +160,6 @@ static void put_prefixes(uint64_t *r, struct diff_case *test, bool memory)
         put_prefix(test, one_in(r, 2) ? 0x64 : 0x65);
 }
 
-static bool has_memory(const struct x86_insn *insn)
-{
-    for (unsigned i = 0; i < insn->operand_count; i++)
-        if (insn->op[i].kind == X86_OP_MEM)
-            return true;
-    return false;
-}
-
 static uint64_t segment_base(const struct diff_case *test)
 {
     return test->insn.mem.seg == X86_FS   ? test->in.fs_base
@@ -494,7 +486,7 @@ bool generate(struct generator *g, uint16_t row, struct diff_case *test, uint8_t
     if (test->branch && !is_far(test->insn.id) && test->insn.prefixes & X86_PFX_OPSIZE)
         return false; /* Intel and AMD do not agree on what 66 means to near branches in 64-bit mode */
     reshape_memory(r, test);
-    bool memory = has_memory(&test->insn);
+    bool memory = has_memory_operand(&test->insn);
     put_prefixes(r, test, memory);
     randomize(g, test);
     unsigned size = image_size(&test->insn);

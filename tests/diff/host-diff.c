@@ -22,6 +22,14 @@
 #include <strings.h>
 #include <time.h>
 
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+#define SANITIZED true
+#elif defined(__has_feature)
+#define SANITIZED (__has_feature(address_sanitizer) || __has_feature(thread_sanitizer))
+#else
+#define SANITIZED false
+#endif
+
 #define SHOWN_MISMATCHES 1U /* of a row */
 #define SHOWN_IN_ALL     20U
 #define MUTATION_TRIES   3000U
@@ -324,10 +332,10 @@ int main(int argc, char **argv)
     setvbuf(stdout, NULL, _IOLBF, 0);
     if (parse_options(argc, argv, &t.options))
         return 2;
-#ifdef __SANITIZE_ADDRESS__
-    fprintf(stderr, "host-diff: the sanitizer's shadow memory is in the way of wild addresses\n");
-    return 77;
-#endif
+    if (SANITIZED) {
+        fprintf(stderr, "host-diff: a sanitizer's shadow memory is in the way of wild addresses\n");
+        return 77;
+    }
     int error = native_init();
     if (error) {
         fprintf(stderr, "host-diff: cannot run instructions here: %s\n",

@@ -4,6 +4,14 @@
 
 #include <cpuid.h>
 
+bool has_memory_operand(const struct x86_insn *insn)
+{
+    for (unsigned i = 0; i < insn->operand_count; i++)
+        if (insn->op[i].kind == X86_OP_MEM)
+            return true;
+    return false;
+}
+
 bool is_state_image(unsigned id)
 {
     switch (id) {

@@ -138,7 +138,8 @@ void fake_loop_turn(struct loop *loop, int max_ms)
         max_ms = max_ms < 0 || max_ms > 5 ? 5 : max_ms;
     poll(p, n, max_ms);
     for (unsigned i = 0; i < n; i++) {
-        unsigned events = (p[i].revents & POLLIN ? LOOP_READ : 0U) | (p[i].revents & POLLOUT ? LOOP_WRITE : 0U) |
+        unsigned events = (p[i].revents & POLLIN ? LOOP_READ : 0U) |
+                          (p[i].revents & POLLOUT ? LOOP_WRITE : 0U) |
                           (p[i].revents & (POLLHUP | POLLERR) ? LOOP_HANGUP : 0U);
         if (events && watched(loop, watch[i]))
             watch[i]->fn(watch[i]->opaque, events);

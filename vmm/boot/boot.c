@@ -12,15 +12,15 @@
 static const struct {
     enum boot_protocol protocol;
     const char *name;
-    const char *wants; /* for "this is not a …" */
+    const char *wants; /* for "is not …" */
     bool (*probe)(const uint8_t *head, size_t len);
     int (*load)(struct boot_load *load);
 } protocols[] = {
-    {BOOT_LINUX, "linux", "Linux bzImage", linux_probe, linux_load},
-    {BOOT_MULTIBOOT2, "multiboot2", "multiboot 2 kernel", multiboot2_probe, multiboot2_load},
-    {BOOT_MULTIBOOT1, "multiboot1", "multiboot 1 kernel", multiboot1_probe, multiboot1_load},
-    {BOOT_PVH, "pvh", "PVH kernel", NULL, pvh_load}, /* needs the notes: see detect() */
-    {BOOT_ELF, "elf", "ELF file", elf_probe, plain_elf_load},
+    {BOOT_LINUX, "linux", "a Linux bzImage", linux_probe, linux_load},
+    {BOOT_MULTIBOOT2, "multiboot2", "a multiboot 2 kernel", multiboot2_probe, multiboot2_load},
+    {BOOT_MULTIBOOT1, "multiboot1", "a multiboot 1 kernel", multiboot1_probe, multiboot1_load},
+    {BOOT_PVH, "pvh", "a PVH kernel", NULL, pvh_load}, /* needs the notes: see detect() */
+    {BOOT_ELF, "elf", "an ELF file", elf_probe, plain_elf_load},
 };
 
 static const char *const protocol_names[BOOT_PROTOCOL_COUNT] = {
@@ -106,7 +106,7 @@ static int detect(struct boot *boot, struct error *err)
             break;
         }
         if (boot->protocol != BOOT_AUTO)
-            r = error_set(err, EINVAL, "%s: is not a %s: leave --kernel-format out to have it recognised",
+            r = error_set(err, EINVAL, "%s: is not %s: leave --kernel-format out to have it recognised",
                           boot->kernel.path, protocols[i].wants);
     }
     if (r == 0 && boot->protocol == BOOT_AUTO)

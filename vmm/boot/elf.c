@@ -127,8 +127,12 @@ int elf_load(struct boot_load *load, const struct elf_file *elf)
 {
     for (unsigned i = 0; i < elf->load_count; i++) {
         const struct elf_segment *s = &elf->load[i];
-        int r = boot_claim(load, s->paddr, s->memsz, "a segment");
+        int r;
 
+        if (boot_claimed(load, s->paddr, s->memsz))
+            return error_set(load->err, EINVAL, "%s: is corrupt: its segment at 0x%llx lies over another one",
+                             load->boot->kernel.path, (unsigned long long)s->paddr);
+        r = boot_claim(load, s->paddr, s->memsz, "a segment");
         if (r == 0)
             r = boot_put_file(load, s->paddr, &load->boot->kernel, s->offset, s->filesz);
         if (r < 0)

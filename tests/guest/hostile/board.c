@@ -6,10 +6,16 @@
  * control. */
 static bool ends_the_machine(uint16_t port)
 {
-    return (port >= 0xf0 && port <= 0xf7) || (port >= 0x60 && port <= 0x67) ||
-           (port >= 0x90 && port <= 0x93) || (port >= 0xcf6 && port <= 0xcff) ||
-           (port >= 0x600 && port <= 0x67f) || (port >= 0xb0 && port <= 0xb3) ||
-           (port >= 0x502 && port <= 0x507);
+    static const struct {
+        uint16_t first, last;
+    } ranges[] = {{0xf0, 0xf7},   {0x60, 0x67},   {0x90, 0x93}, {0xcf6, 0xcff},
+                  {0x600, 0x67f}, {0x502, 0x507}, {0xb0, 0xb3}};
+
+    for (unsigned i = 0; i < sizeof(ranges) / sizeof(ranges[0]); i++) {
+        if (port + 3 >= ranges[i].first && port <= ranges[i].last) /* the widest access is four ports */
+            return true;
+    }
+    return false;
 }
 
 static uint16_t port;

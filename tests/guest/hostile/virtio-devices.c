@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* Requests that only one kind of virtio device understands. */
-#include "hostile.h"
-#include "virtio-targets.h"
+#include "tests/guest/hostile/hostile.h"
+#include "tests/guest/hostile/virtio-targets.h"
 
 static struct vdev dev;
 

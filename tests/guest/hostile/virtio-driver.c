@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-#include "virtio-driver.h"
+#include "tests/guest/hostile/virtio-driver.h"
 
 #define VENDOR         0x1af4U
 #define PCI_CAP_VENDOR 9U

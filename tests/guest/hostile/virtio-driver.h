@@ -8,7 +8,7 @@
 #ifndef TESTS_GUEST_VIRTIO_DRIVER_H
 #define TESTS_GUEST_VIRTIO_DRIVER_H
 
-#include "kernel.h"
+#include "tests/guest/kernel/kernel.h"
 
 /* Section 5: device types */
 enum virtio_id { ID_NET = 1, ID_BLK = 2, ID_CONSOLE = 3, ID_RNG = 4, ID_BALLOON = 5 };

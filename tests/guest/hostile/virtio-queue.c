@@ -4,8 +4,8 @@
  * driver would write. The device must ask for its reset where the table in its test
  * says so, must never do what was asked, and must serve a valid request afterwards.
  */
-#include "hostile.h"
-#include "virtio-targets.h"
+#include "tests/guest/hostile/hostile.h"
+#include "tests/guest/hostile/virtio-targets.h"
 
 enum outcome { BREAKS, SURVIVES };
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-#include "virtio-targets.h"
+#include "tests/guest/hostile/virtio-targets.h"
 
 /* ---- disk ---- */
 

@@ -3,7 +3,7 @@
 #ifndef TESTS_GUEST_VIRTIO_TARGETS_H
 #define TESTS_GUEST_VIRTIO_TARGETS_H
 
-#include "virtio-driver.h"
+#include "tests/guest/hostile/virtio-driver.h"
 
 struct target {
     enum virtio_id id;

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* Attacks by virtio's registers: queue set-up, status, features, configuration space, interrupt vectors,
  * resets. */
-#include "hostile.h"
-#include "virtio-targets.h"
+#include "tests/guest/hostile/hostile.h"
+#include "tests/guest/hostile/virtio-targets.h"
 
 static void at_each_device(void (*attack)(struct vdev *d, const struct target *t))
 {

@@ -113,7 +113,8 @@ static bool lapic_pending(struct vcpu *vcpu)
 
 static int lapic_acknowledge(struct vcpu *vcpu)
 {
-    return __atomic_exchange_n(&machine_of(vcpu)->pending[vcpu->index], 0, __ATOMIC_SEQ_CST) ? MACHINE_VECTOR : -1;
+    return __atomic_exchange_n(&machine_of(vcpu)->pending[vcpu->index], 0, __ATOMIC_SEQ_CST) ? MACHINE_VECTOR
+                                                                                             : -1;
 }
 
 static bool lapic_msr_read(struct vcpu *vcpu, uint32_t msr, uint64_t *value)
@@ -213,7 +214,8 @@ static void make_tables(struct machine *m)
 
 void machine_handler(struct machine *m, unsigned vector, uint64_t rip)
 {
-    put64(m, MACHINE_IDT + vector * 16, (rip & 0xffff) | 8 << 16 | 0x8e00ULL << 32 | (rip >> 16 & 0xffff) << 48);
+    put64(m, MACHINE_IDT + vector * 16,
+          (rip & 0xffff) | 8 << 16 | 0x8e00ULL << 32 | (rip >> 16 & 0xffff) << 48);
     put64(m, MACHINE_IDT + vector * 16 + 8, rip >> 32);
 }
 
@@ -233,7 +235,8 @@ void machine_init(struct machine *m, const struct engine_ops *engine, unsigned v
         abort();
     }
     m->vm.irqs.lapic = &lapic_ops;
-    m->port = (struct io_region){.name = "test", .base = MACHINE_PORT, .size = 4, .ops = &port_ops, .opaque = m};
+    m->port =
+        (struct io_region){.name = "test", .base = MACHINE_PORT, .size = 4, .ops = &port_ops, .opaque = m};
     bus_map(&m->vm.pio, &m->port);
     make_tables(m);
     vm_lock(&m->vm);
@@ -278,10 +281,11 @@ void machine_start(struct machine *m, unsigned index, enum x86_mode mode, uint64
         s->cr0 = X86_CR0_PE | X86_CR0_ET | X86_CR0_NE | X86_CR0_WP;
         for (unsigned i = X86_ES; i <= X86_GS; i++)
             s->seg[i] = flat_segment(16, 3, X86_SEG_DB);
-        s->seg[X86_CS] = mode == X86_MODE_64 ? flat_segment(8, 11, X86_SEG_L) : flat_segment(24, 11, X86_SEG_DB);
+        s->seg[X86_CS] =
+            mode == X86_MODE_64 ? flat_segment(8, 11, X86_SEG_L) : flat_segment(24, 11, X86_SEG_DB);
         s->gdtr = (struct x86_table_reg){.base = MACHINE_GDT, .limit = 31};
-        s->idtr = (struct x86_table_reg){.base = mode == X86_MODE_64 ? MACHINE_IDT : MACHINE_IDT32,
-                                         .limit = 4095};
+        s->idtr =
+            (struct x86_table_reg){.base = mode == X86_MODE_64 ? MACHINE_IDT : MACHINE_IDT32, .limit = 4095};
     }
     if (mode == X86_MODE_64) {
         s->cr0 |= X86_CR0_PG;
@@ -298,7 +302,8 @@ enum vm_exit machine_run(struct machine *m, unsigned index)
     enum vm_exit exit;
 
     do {
-        __atomic_fetch_and(&vcpu->cpu.request, ~(X86_REQ_EXIT | X86_REQ_INIT | X86_REQ_SIPI), __ATOMIC_SEQ_CST);
+        __atomic_fetch_and(&vcpu->cpu.request, ~(X86_REQ_EXIT | X86_REQ_INIT | X86_REQ_SIPI),
+                           __ATOMIC_SEQ_CST);
         exit = m->vm.engine->vcpu_run(vcpu);
     } while (exit == VM_EXIT_REQUEST || (exit == VM_EXIT_HALT && vcpu_runnable(vcpu)));
     return exit;

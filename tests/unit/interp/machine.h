@@ -17,16 +17,16 @@
 #include "base/bytes.h"
 #include "core/vm.h"
 
-#define MACHINE_RAM   MIB(16)
-#define MACHINE_PML4  0x1000
-#define MACHINE_PT    0x4000
-#define MACHINE_GDT   0x8000
-#define MACHINE_IDT   0x9000
-#define MACHINE_STUBS 0xa000
-#define MACHINE_IDT32 0xb000
-#define MACHINE_CODE  0x10000
-#define MACHINE_DATA  0x80000
-#define MACHINE_STACK 0xf0000
+#define MACHINE_RAM    MIB(16)
+#define MACHINE_PML4   0x1000
+#define MACHINE_PT     0x4000
+#define MACHINE_GDT    0x8000
+#define MACHINE_IDT    0x9000
+#define MACHINE_STUBS  0xa000
+#define MACHINE_IDT32  0xb000
+#define MACHINE_CODE   0x10000
+#define MACHINE_DATA   0x80000
+#define MACHINE_STACK  0xf0000
 
 #define MACHINE_VECTOR 0x40 /* of machine_interrupt() */
 #define MACHINE_PORT   0x100
@@ -46,7 +46,8 @@ void machine_finish(struct machine *m);
 /* Puts bytes into RAM as a loader does, before the vCPUs have seen them. */
 void machine_put(struct machine *m, uint64_t gpa, const void *bytes, size_t len);
 
-/* Ready to run at rip, at CPL 0. mode: X86_MODE_64, or flat X86_MODE_32 without paging, or real mode (X86_MODE_16). */
+/* Ready to run at rip, at CPL 0. mode: X86_MODE_64, or flat X86_MODE_32 without paging, or real mode
+ * (X86_MODE_16). */
 void machine_start(struct machine *m, unsigned vcpu, enum x86_mode mode, uint64_t rip);
 
 /* Points the vector of the IDT to a handler. */

@@ -59,9 +59,10 @@ static void test_calls(void **state)
     assert_int_equal(REG(RSP), MACHINE_STACK);
 }
 
-GUEST(guest_32, ".code32\n mov $0x80000, %ebx\n mov $1000, %ecx\n xor %eax, %eax\n 1: mov %ecx, (%ebx,%ecx,4)\n"
-                "add (%ebx,%ecx,4), %eax\n push %eax\n call 2f\n pop %edx\n loop 1b\n hlt\n 2: leal -1(%eax), %edx\n"
-                "ret\n .code64");
+GUEST(guest_32,
+      ".code32\n mov $0x80000, %ebx\n mov $1000, %ecx\n xor %eax, %eax\n 1: mov %ecx, (%ebx,%ecx,4)\n"
+      "add (%ebx,%ecx,4), %eax\n push %eax\n call 2f\n pop %edx\n loop 1b\n hlt\n 2: leal -1(%eax), %edx\n"
+      "ret\n .code64");
 
 static void test_flat_32(void **state)
 {
@@ -120,8 +121,9 @@ static void test_tlb_conflict(void **state)
 /* ---- self-modifying code ---- */
 
 /* The store changes the immediate of the very next instruction, and of one in the next block. */
-GUEST(guest_smc_next, "xor %ebx, %ebx\n movb $7, 1f+1(%rip)\n 1: mov $1, %eax\n movb $9, 2f+1(%rip)\n jmp 2f\n"
-                      "2: mov $2, %ecx\n hlt");
+GUEST(guest_smc_next,
+      "xor %ebx, %ebx\n movb $7, 1f+1(%rip)\n 1: mov $1, %eax\n movb $9, 2f+1(%rip)\n jmp 2f\n"
+      "2: mov $2, %ecx\n hlt");
 
 static void test_smc_own_block(void **state)
 {
@@ -132,8 +134,9 @@ static void test_smc_own_block(void **state)
 }
 
 /* An instruction's immediate counts the rounds. */
-GUEST(guest_smc_loop, "xor %eax, %eax\n mov $200, %ecx\n 1: incl 2f+1(%rip)\n 2: mov $0, %edx\n add %edx, %eax\n"
-                      "dec %ecx\n jnz 1b\n hlt");
+GUEST(guest_smc_loop,
+      "xor %eax, %eax\n mov $200, %ecx\n 1: incl 2f+1(%rip)\n 2: mov $0, %edx\n add %edx, %eax\n"
+      "dec %ecx\n jnz 1b\n hlt");
 
 static void test_smc_loop(void **state)
 {
@@ -143,8 +146,9 @@ static void test_smc_loop(void **state)
 }
 
 /* Calls into another page that it rewrites before each call: mov $n, %eax; ret. */
-GUEST(guest_smc_page, "mov $0x20000, %ebx\n movb $0xb8, (%rbx)\n movb $0xc3, 5(%rbx)\n xor %edx, %edx\n"
-                      "mov $300, %ecx\n 1: mov %ecx, 1(%rbx)\n call *%rbx\n add %eax, %edx\n dec %ecx\n jnz 1b\n hlt");
+GUEST(guest_smc_page,
+      "mov $0x20000, %ebx\n movb $0xb8, (%rbx)\n movb $0xc3, 5(%rbx)\n xor %edx, %edx\n"
+      "mov $300, %ecx\n 1: mov %ecx, 1(%rbx)\n call *%rbx\n add %eax, %edx\n dec %ecx\n jnz 1b\n hlt");
 
 static void test_smc_other_page(void **state)
 {
@@ -154,8 +158,9 @@ static void test_smc_other_page(void **state)
 }
 
 /* Data in the code's page, but not in its lines, does not cost the blocks. */
-GUEST(guest_beside, "lea 0x800(%rip), %rbx\n mov $1000, %ecx\n 1: mov %ecx, (%rbx)\n add (%rbx), %eax\n dec %ecx\n"
-                    "jnz 1b\n hlt");
+GUEST(guest_beside,
+      "lea 0x800(%rip), %rbx\n mov $1000, %ecx\n 1: mov %ecx, (%rbx)\n add (%rbx), %eax\n dec %ecx\n"
+      "jnz 1b\n hlt");
 
 static void test_data_beside_code(void **state)
 {
@@ -170,8 +175,9 @@ static void test_data_beside_code(void **state)
 }
 
 /* A device rewrites the routine: mov $1, %eax; ret. */
-GUEST(guest_dma, "mov $0x100, %edx\n xor %ebx, %ebx\n mov $100, %ecx\n 1: call 2f\n add %eax, %ebx\n out %al, %dx\n"
-                 "dec %ecx\n jnz 1b\n hlt\n .balign 64\n 2: mov $1, %eax\n ret");
+GUEST(guest_dma,
+      "mov $0x100, %edx\n xor %ebx, %ebx\n mov $100, %ecx\n 1: call 2f\n add %eax, %ebx\n out %al, %dx\n"
+      "dec %ecx\n jnz 1b\n hlt\n .balign 64\n 2: mov $1, %eax\n ret");
 
 static void dma_increment(struct machine *machine, uint64_t value)
 {
@@ -191,9 +197,10 @@ static void test_smc_by_device(void **state)
 /* ---- translations that change under linked blocks ---- */
 
 /* The page at 0x30000 holds mov $imm, %eax; ret. Its PTE alternates between two frames; CR3 is reloaded. */
-GUEST(guest_remap, "mov $0x4000 + 0x30 * 8, %esi\n xor %ebx, %ebx\n mov $100, %ecx\n 1: mov $0x30000, %eax\n"
-                   "call *%rax\n add %eax, %ebx\n xorl $0x1000, (%rsi)\n mov %cr3, %rax\n mov %rax, %cr3\n dec %ecx\n"
-                   "jnz 1b\n hlt");
+GUEST(guest_remap,
+      "mov $0x4000 + 0x30 * 8, %esi\n xor %ebx, %ebx\n mov $100, %ecx\n 1: mov $0x30000, %eax\n"
+      "call *%rax\n add %eax, %ebx\n xorl $0x1000, (%rsi)\n mov %cr3, %rax\n mov %rax, %cr3\n dec %ecx\n"
+      "jnz 1b\n hlt");
 GUEST(guest_one, "mov $1, %eax\n ret");
 GUEST(guest_thousand, "mov $1000, %eax\n ret");
 
@@ -206,10 +213,12 @@ static void test_remap(void **state)
     assert_int_equal(REG(RBX), 50 * 1001);
 }
 
-/* mov $0x11223344, %eax across the boundary of 0x30000 and 0x31000; the second half changes by store, then by remapping. */
-GUEST(guest_crossing, "xor %ebx, %ebx\n mov $0x4000 + 0x31 * 8, %esi\n mov $100, %ecx\n 1: mov $0x30ffd, %eax\n"
-                      "call *%rax\n add %eax, %ebx\n incb 0x31000\n dec %ecx\n jnz 1b\n movl $0x32007, (%rsi)\n"
-                      "mov $0x31000, %edi\n invlpg (%rdi)\n mov $0x30ffd, %eax\n call *%rax\n hlt");
+/* mov $0x11223344, %eax across the boundary of 0x30000 and 0x31000; the second half changes by store, then by
+ * remapping. */
+GUEST(guest_crossing,
+      "xor %ebx, %ebx\n mov $0x4000 + 0x31 * 8, %esi\n mov $100, %ecx\n 1: mov $0x30ffd, %eax\n"
+      "call *%rax\n add %eax, %ebx\n incb 0x31000\n dec %ecx\n jnz 1b\n movl $0x32007, (%rsi)\n"
+      "mov $0x31000, %edi\n invlpg (%rdi)\n mov $0x30ffd, %eax\n call *%rax\n hlt");
 
 static void test_page_crossing(void **state)
 {
@@ -222,6 +231,19 @@ static void test_page_crossing(void **state)
     run64(MACHINE_CODE);
     assert_int_equal(REG(RBX), 99 * 100 / 2 << 16);
     assert_int_equal(REG(RAX), 0x550000);
+}
+
+/* 0x4ef000 and the stack's page have one slot of the TLB between them. */
+GUEST(guest_collide, "xor %edx, %edx\n mov $0x4ef100, %ebx\n lea 2f(%rip), %rax\n mov $1000, %ecx\n"
+                     "mov %rax, (%rbx)\n 1: call *(%rbx)\n push (%rbx)\n pop 8(%rbx)\n dec %ecx\n jnz 1b\n"
+                     "hlt\n 2: inc %edx\n ret");
+
+static void test_tlb_collision(void **state)
+{
+    MACHINE_PUT(&m, MACHINE_CODE, guest_collide);
+    run64(MACHINE_CODE);
+    assert_int_equal((uint32_t)REG(RDX), 1000);
+    assert_int_equal(REG(RSP), MACHINE_STACK);
 }
 
 /* ---- events ---- */
@@ -290,8 +312,9 @@ static void test_halt_wakes(void **state)
 }
 
 /* TF: the handler counts the steps, the last of which clears TF. */
-GUEST(guest_tf, "xor %ebx, %ebx\n pushf\n orl $0x100, (%rsp)\n popf\n nop\n mov $1, %eax\n jmp 1f\n 1: pushf\n"
-                "andl $~0x100, (%rsp)\n popf\n hlt");
+GUEST(guest_tf,
+      "xor %ebx, %ebx\n pushf\n orl $0x100, (%rsp)\n popf\n nop\n mov $1, %eax\n jmp 1f\n 1: pushf\n"
+      "andl $~0x100, (%rsp)\n popf\n hlt");
 GUEST(guest_count, "inc %ebx\n iretq");
 
 static void test_single_step(void **state)
@@ -339,6 +362,7 @@ int main(void)
         TEST(test_smc_by_device),
         TEST(test_remap),
         TEST(test_page_crossing),
+        TEST(test_tlb_collision),
         TEST(test_interrupt_in_loop),
         TEST(test_sti_shadow),
         TEST(test_halt_wakes),

@@ -32,12 +32,12 @@ static uint64_t next(void)
 static bool is_candidate(uint16_t row)
 {
     static const uint16_t ids[] = {
-        X86_ADD,  X86_OR,    X86_ADC,   X86_SBB,    X86_AND,  X86_SUB,    X86_XOR,  X86_CMP,  X86_TEST, X86_INC,
-        X86_DEC,  X86_NEG,   X86_NOT,   X86_SHL,    X86_SHR,  X86_SAR,    X86_ROL,  X86_ROR,  X86_RCL,  X86_IMUL,
-        X86_MUL,  X86_DIV,   X86_IDIV,  X86_BT,     X86_BTS,  X86_BTR,    X86_BTC,  X86_XADD, X86_CMPXCHG,
-        X86_MOV,  X86_MOVZX, X86_MOVSX, X86_MOVSXD, X86_LEA,  X86_CMOVCC, X86_SETCC, X86_XCHG, X86_BSWAP,
-        X86_CBW,  X86_CWD,   X86_NOP,   X86_PUSH,   X86_POP,  X86_SHLD,   X86_CMC,  X86_STC,  X86_CLC,
-        X86_LAHF, X86_SAHF,  X86_BSF,   X86_BSR,
+        X86_ADD,  X86_OR,      X86_ADC,  X86_SBB,   X86_AND,   X86_SUB,    X86_XOR, X86_CMP,    X86_TEST,
+        X86_INC,  X86_DEC,     X86_NEG,  X86_NOT,   X86_SHL,   X86_SHR,    X86_SAR, X86_ROL,    X86_ROR,
+        X86_RCL,  X86_IMUL,    X86_MUL,  X86_DIV,   X86_IDIV,  X86_BT,     X86_BTS, X86_BTR,    X86_BTC,
+        X86_XADD, X86_CMPXCHG, X86_MOV,  X86_MOVZX, X86_MOVSX, X86_MOVSXD, X86_LEA, X86_CMOVCC, X86_SETCC,
+        X86_XCHG, X86_BSWAP,   X86_CBW,  X86_CWD,   X86_NOP,   X86_PUSH,   X86_POP, X86_SHLD,   X86_CMC,
+        X86_STC,  X86_CLC,     X86_LAHF, X86_SAHF,  X86_BSF,   X86_BSR,
     };
 
     for (size_t i = 0; i < ARRAY_SIZE(ids); i++) {
@@ -66,7 +66,8 @@ static bool is_tame(const struct x86_insn *insn)
     return true;
 }
 
-/* Appends one instruction; returns its length. rbx points to the data, rsi is a small index, rdi is a wild pointer. */
+/* Appends one instruction; returns its length. rbx points to the data, rsi is a small index, rdi is a wild
+ * pointer. */
 static size_t put_insn(uint8_t *code)
 {
     struct x86_random_options options = {
@@ -142,8 +143,8 @@ static size_t make_sequence(uint8_t *code)
     return n;
 }
 
-static void prepare(struct machine *m, const uint64_t gpr[16], uint64_t flags, const uint8_t *code, size_t len,
-                    uint64_t rip)
+static void prepare(struct machine *m, const uint64_t gpr[16], uint64_t flags, const uint8_t *code,
+                    size_t len, uint64_t rip)
 {
     struct x86_state *s;
 

@@ -84,9 +84,11 @@ static void test_split_lock(void **state)
     assert_int_equal(load_le64(m.ram + 0x80ffc), almost + 3000 * VCPUS);
 }
 
-/* vCPU 0 calls a routine until its result is 200; vCPU 1 counts the routine's immediate up, waiting for each. */
-GUEST(guest_caller, "mov $0x80000, %ebx\n mov $0x30000, %esi\n 1: call *%rsi\n mov %eax, (%rbx)\n cmp $200, %eax\n"
-                    "jb 1b\n hlt");
+/* vCPU 0 calls a routine until its result is 200; vCPU 1 counts the routine's immediate up, waiting for each.
+ */
+GUEST(guest_caller,
+      "mov $0x80000, %ebx\n mov $0x30000, %esi\n 1: call *%rsi\n mov %eax, (%rbx)\n cmp $200, %eax\n"
+      "jb 1b\n hlt");
 GUEST(guest_writer, "mov $0x80000, %ebx\n mov $0x30001, %esi\n xor %eax, %eax\n 1: incl (%rsi)\n inc %eax\n"
                     "2: pause\n cmp %eax, (%rbx)\n jne 2b\n cmp $200, %eax\n jb 1b\n hlt");
 GUEST(guest_zero, "mov $0, %eax\n ret");
@@ -103,9 +105,10 @@ static void test_cross_modifying(void **state)
 }
 
 /* All vCPUs make, run and overwrite code in the same pages, each its own routine of 32 bytes. */
-GUEST(guest_crowd, "mov %edi, %ebx\n shl $5, %ebx\n add $0x30000, %ebx\n mov $20000, %ecx\n xor %edx, %edx\n"
-                   "movb $0xb8, (%rbx)\n movb $0xc3, 5(%rbx)\n 1: mov %ecx, 1(%rbx)\n call *%rbx\n add %eax, %edx\n"
-                   "dec %ecx\n jnz 1b\n hlt");
+GUEST(guest_crowd,
+      "mov %edi, %ebx\n shl $5, %ebx\n add $0x30000, %ebx\n mov $20000, %ecx\n xor %edx, %edx\n"
+      "movb $0xb8, (%rbx)\n movb $0xc3, 5(%rbx)\n 1: mov %ecx, 1(%rbx)\n call *%rbx\n add %eax, %edx\n"
+      "dec %ecx\n jnz 1b\n hlt");
 
 static void test_crowded_page(void **state)
 {

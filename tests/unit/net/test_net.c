@@ -102,8 +102,8 @@ static void ip_checksum(uint8_t *ip)
 }
 
 /* An UDP datagram (no checksum); returns the frame's length. */
-static size_t udp(uint8_t *f, const char *from, const char *to, unsigned from_port, unsigned to_port, const void *data,
-                  size_t len)
+static size_t udp(uint8_t *f, const char *from, const char *to, unsigned from_port, unsigned to_port,
+                  const void *data, size_t len)
 {
     uint8_t *ip = f + 14, *u = ip + 20;
 
@@ -259,7 +259,8 @@ static void nonsense(void **state)
         for (size_t j = 0; j < len; j += 8)
             store_le64(f + j, roll());
         if (i % 8) {
-            udp(f, "10.0.2.15", "10.0.2.2", (unsigned)roll() & 0xffff, 67 + (unsigned)roll() % 5, f + 42, len - 42);
+            udp(f, "10.0.2.15", "10.0.2.2", (unsigned)roll() & 0xffff, 67 + (unsigned)roll() % 5, f + 42,
+                len - 42);
             f[23] = protocols[roll() % 6];
             if (f[23] == 6) {
                 f[46] = (uint8_t)(roll() & 0xf0);
@@ -287,9 +288,9 @@ static void gate(void **state)
     size_t len = udp(f, "10.0.2.15", "10.0.2.2", 1, 2, "0123456789", 10);
     static const struct {
         unsigned at, value;
-    } spoil[] = {{14, 0x46},   {14, 0x55},   {20, 0x20},     {21, 1},      {20, 0x1f}, {17, 39},
-                 {17, 19},     {16, 1},      {23, 58},       {23, 2},      {23, 6},    {39, 19},
-                 {39, 7},      {12, 0x86},   {13, 0x07},     {38, 0xff}};
+    } spoil[] = {{14, 0x46}, {14, 0x55}, {20, 0x20}, {21, 1},   {20, 0x1f}, {17, 39},
+                 {17, 19},   {16, 1},    {23, 58},   {23, 2},   {23, 6},    {39, 19},
+                 {39, 7},    {12, 0x86}, {13, 0x07}, {38, 0xff}};
 
     memset(f + len, 0, sizeof(f) - len);
     assert_int_equal(gate_check(f, len, false), len);
@@ -334,7 +335,9 @@ static void forwarding_words(void **state)
         {"tcp:2222-:22-:23", false, 0, 0, 0, 0, 0},
         {"tcp:2222-:", false, 0, 0, 0, 0, 0},
         {"tcp:99999999999999999999-:1", false, 0, 0, 0, 0, 0},
-        {"tcp:aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa",
+        {"tcp:"
+         "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"
+         "aa",
          false, 0, 0, 0, 0, 0},
     };
 
@@ -416,7 +419,8 @@ static void tap_errors(void **state)
     int fds[2];
 
     loop = fake_loop_create();
-    assert_true(net_tap_open(loop, &(struct net_tap_options){.name = "a-name-that-is-too-long"}, &net, &err) < 0);
+    assert_true(net_tap_open(loop, &(struct net_tap_options){.name = "a-name-that-is-too-long"}, &net, &err) <
+                0);
     assert_non_null(strstr(err.text, "1 to 15 characters"));
     memset(&err, 0, sizeof(err));
     assert_true(net_tap_open(loop, &(struct net_tap_options){.name = ""}, &net, &err) < 0);
@@ -425,7 +429,8 @@ static void tap_errors(void **state)
     assert_true(err.code != 0);
     assert_int_equal(pipe(fds), 0);
     memset(&err, 0, sizeof(err));
-    assert_int_equal(net_tap_open(loop, &(struct net_tap_options){.use_fd = true, .fd = fds[0]}, &net, &err), -EINVAL);
+    assert_int_equal(net_tap_open(loop, &(struct net_tap_options){.use_fd = true, .fd = fds[0]}, &net, &err),
+                     -EINVAL);
     assert_non_null(strstr(err.text, "is not an attached tap"));
     assert_true(fcntl(fds[0], F_GETFD) >= 0); /* still ours */
     close(fds[0]);
@@ -476,7 +481,8 @@ static void tap_frames(void **state)
         skip();
     }
     plug();
-    assert_int_equal(net_tap_open(loop, &(struct net_tap_options){.name = "batutatest0"}, &net, &err), -EBUSY);
+    assert_int_equal(net_tap_open(loop, &(struct net_tap_options){.name = "batutatest0"}, &net, &err),
+                     -EBUSY);
     ether(f, guest_mac, 0x88b5);
     memset(f + 14, 0x3c, 46);
     /* From the guest, bare. */

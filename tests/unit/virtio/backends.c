@@ -72,8 +72,12 @@ static const struct blk_ops disk_ops = {
 void fake_disk_init(struct fake_disk *disk)
 {
     memset(disk, 0, sizeof(*disk));
-    disk->blk = (struct blk){.ops = &disk_ops, .size = DISK_SIZE, .block_size = 512, .can_discard = true,
-                             .can_write_zeroes = true, .serial = "SERIAL-0123456789abc"};
+    disk->blk = (struct blk){.ops = &disk_ops,
+                             .size = DISK_SIZE,
+                             .block_size = 512,
+                             .can_discard = true,
+                             .can_write_zeroes = true,
+                             .serial = "SERIAL-0123456789abc"};
 }
 
 /* ---- network ---- */
@@ -207,8 +211,10 @@ static void make_balloon(struct driver *d, struct backends *b, struct device **o
 }
 
 const struct kind kinds[] = {
-    [KIND_BLK] = {"blk", make_blk},         [KIND_NET] = {"net", make_net},
-    [KIND_CONSOLE] = {"console", make_console}, [KIND_RNG] = {"rng", make_rng},
+    [KIND_BLK] = {"blk", make_blk},
+    [KIND_NET] = {"net", make_net},
+    [KIND_CONSOLE] = {"console", make_console},
+    [KIND_RNG] = {"rng", make_rng},
     [KIND_BALLOON] = {"balloon", make_balloon},
 };
 const unsigned kind_count = ARRAY_SIZE(kinds);

@@ -12,7 +12,7 @@
 #include "core/net.h"
 #include "tests/unit/virtio/driver.h"
 
-#define DISK_SIZE MIB(1)
+#define DISK_SIZE        MIB(1)
 #define DISK_MAX_PENDING 64U
 
 struct fake_disk {

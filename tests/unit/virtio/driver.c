@@ -3,6 +3,7 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 
 #include "base/bytes.h"
 #include "dev/virtio/pci.h"
@@ -22,16 +23,23 @@ static void record_intx(void *opaque, unsigned pirq, bool level)
     ((struct driver *)opaque)->intx = level;
 }
 
+/* With a page behind it that nobody may touch. */
+static uint8_t *ram_map(void)
+{
+    uint8_t *p = mmap(NULL, DRIVER_RAM + 4096, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+    if (p == MAP_FAILED || mprotect(p, DRIVER_RAM, PROT_READ | PROT_WRITE) < 0)
+        abort();
+    return p;
+}
+
 void driver_init(struct driver *d)
 {
     struct vm_config config = {.name = "test", .ram_size = DRIVER_RAM, .vcpus = 1};
 
     memset(d, 0, sizeof(*d));
     fake_plat_init(&d->plat);
-    d->ram = aligned_alloc(4096, DRIVER_RAM);
-    if (!d->ram)
-        abort();
-    memset(d->ram, 0, DRIVER_RAM);
+    d->ram = ram_map();
     config.ram = d->ram;
     if (vm_init(&d->vm, &d->plat.plat, &config, NULL) < 0)
         abort();
@@ -45,7 +53,7 @@ void driver_finish(struct driver *d)
 {
     vm_finish(&d->vm);
     base_assert(d->plat.allocations == 0);
-    free(d->ram);
+    munmap(d->ram, DRIVER_RAM + 4096);
 }
 
 static uint32_t config(struct driver *d, unsigned offset, unsigned size)

@@ -12,13 +12,13 @@
 #include "dev/virtio/virtio.h"
 #include "tests/unit/fake-plat.h"
 
-#define DRIVER_RAM MIB(8)
+#define DRIVER_RAM        MIB(8)
 #define DRIVER_QUEUE_BASE 0x100000U /* each queue has 64 KiB from here on */
-#define DRIVER_DATA 0x400000U       /* free for buffers */
+#define DRIVER_DATA       0x400000U /* free for buffers */
 
-#define DESC_NEXT 1U
-#define DESC_WRITE 2U
-#define DESC_INDIRECT 4U
+#define DESC_NEXT         1U
+#define DESC_WRITE        2U
+#define DESC_INDIRECT     4U
 
 struct driver_queue {
     uint16_t size;

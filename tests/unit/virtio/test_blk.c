@@ -9,7 +9,7 @@
 
 #define HEADER DRIVER_DATA
 #define STATUS (DRIVER_DATA + 64)
-#define DATA (DRIVER_DATA + 0x1000)
+#define DATA   (DRIVER_DATA + 0x1000)
 
 static struct driver d;
 static struct backends b;
@@ -188,8 +188,14 @@ static void out_of_bounds(void **state)
     static const struct {
         uint64_t sector;
         uint32_t len;
-    } bad[] = {{DISK_SIZE / 512, 512},     {DISK_SIZE / 512 - 1, 1024}, {~0ULL, 512}, {1ULL << 55, 512},
-               {0x0080000000000000, 512}, {0, 511},                    {0, 513},     {1ULL << 63, 512}};
+    } bad[] = {{DISK_SIZE / 512, 512},
+               {DISK_SIZE / 512 - 1, 1024},
+               {~0ULL, 512},
+               {1ULL << 55, 512},
+               {0x0080000000000000, 512},
+               {0, 511},
+               {0, 513},
+               {1ULL << 63, 512}};
 
     setup(DRIVER_ALL_FEATURES);
     b.disk.submits = 0;

@@ -7,10 +7,10 @@
 #include "tests/unit/virtio/backends.h"
 #include "tests/unit/virtio/check.h"
 
-#define CRX VIRTIO_CONSOLE_CONTROL_RX
-#define CTX VIRTIO_CONSOLE_CONTROL_TX
+#define CRX             VIRTIO_CONSOLE_CONTROL_RX
+#define CTX             VIRTIO_CONSOLE_CONTROL_TX
 #define CONTROL_BUFFERS (DRIVER_DATA + 0x10000)
-#define CONTROL_OUT (DRIVER_DATA + 0x20000)
+#define CONTROL_OUT     (DRIVER_DATA + 0x20000)
 
 static struct driver d;
 static struct backends b;

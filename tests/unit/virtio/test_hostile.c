@@ -188,19 +188,38 @@ static void chain_too_long(unsigned q)
     driver_avail(&d, q, 0);
 }
 
-#define ABUSE(f) {#f, f}
+#define ABUSE(f)                                                                                             \
+    {                                                                                                        \
+#f, f                                                                                                \
+    }
 static const struct {
     const char *name;
     void (*commit)(unsigned q);
 } abuses[] = {
-    ABUSE(outside_ram),         ABUSE(over_the_end_of_ram), ABUSE(wrapping_address),
-    ABUSE(into_mmio),           ABUSE(into_rom),            ABUSE(over_a_rom_edge),
-    ABUSE(longest_length),      ABUSE(empty_buffer),        ABUSE(head_beyond_the_table),
-    ABUSE(next_beyond_the_table), ABUSE(loop_of_one),       ABUSE(loop_of_all),
-    ABUSE(readable_after_writable), ABUSE(available_index_jumps), ABUSE(available_index_goes_back),
-    ABUSE(indirect_outside_ram), ABUSE(indirect_empty),     ABUSE(indirect_odd_length),
-    ABUSE(indirect_too_long),   ABUSE(indirect_with_next),  ABUSE(indirect_in_indirect),
-    ABUSE(indirect_loop),       ABUSE(indirect_next_beyond), ABUSE(indirect_bad_buffer),
+    ABUSE(outside_ram),
+    ABUSE(over_the_end_of_ram),
+    ABUSE(wrapping_address),
+    ABUSE(into_mmio),
+    ABUSE(into_rom),
+    ABUSE(over_a_rom_edge),
+    ABUSE(longest_length),
+    ABUSE(empty_buffer),
+    ABUSE(head_beyond_the_table),
+    ABUSE(next_beyond_the_table),
+    ABUSE(loop_of_one),
+    ABUSE(loop_of_all),
+    ABUSE(readable_after_writable),
+    ABUSE(available_index_jumps),
+    ABUSE(available_index_goes_back),
+    ABUSE(indirect_outside_ram),
+    ABUSE(indirect_empty),
+    ABUSE(indirect_odd_length),
+    ABUSE(indirect_too_long),
+    ABUSE(indirect_with_next),
+    ABUSE(indirect_in_indirect),
+    ABUSE(indirect_loop),
+    ABUSE(indirect_next_beyond),
+    ABUSE(indirect_bad_buffer),
     ABUSE(chain_too_long),
 };
 

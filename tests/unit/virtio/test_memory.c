@@ -8,7 +8,7 @@
 #include "tests/unit/virtio/backends.h"
 #include "tests/unit/virtio/check.h"
 
-#define STATS 2U
+#define STATS  2U
 #define REPORT 3U /* Linux's number, statistics negotiated */
 
 static struct driver d;
@@ -34,7 +34,8 @@ static void pages(unsigned q, const uint32_t *pfn, unsigned n)
 
 static void inflate_and_deflate(void **state)
 {
-    static const uint32_t up[] = {0x500, 0x501, 0x502}, down[] = {0x5ff, 0x5fe, 0x5fd, 0x5fc}, far[] = {0x500, 0x600};
+    static const uint32_t up[] = {0x500, 0x501, 0x502}, down[] = {0x5ff, 0x5fe, 0x5fd, 0x5fc},
+                          far[] = {0x500, 0x600};
 
     setup(DRIVER_ALL_FEATURES);
     memset(driver_ram(&d, 0x500000), 0xff, 0x3000);
@@ -287,20 +288,13 @@ static void random_into_nothing(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(inflate_and_deflate),
-        cmocka_unit_test(target_and_actual),
-        cmocka_unit_test(free_page_reporting),
-        cmocka_unit_test(statistics),
-        cmocka_unit_test(pages_that_are_not),
-        cmocka_unit_test(pages_of_rom),
-        cmocka_unit_test(list_too_long),
-        cmocka_unit_test(list_with_a_ragged_end),
-        cmocka_unit_test(report_more_than_all),
-        cmocka_unit_test(report_without_the_feature),
-        cmocka_unit_test(statistics_cut_short),
-        cmocka_unit_test(no_discard_here),
-        cmocka_unit_test(random_bytes),
-        cmocka_unit_test(random_greed),
+        cmocka_unit_test(inflate_and_deflate),  cmocka_unit_test(target_and_actual),
+        cmocka_unit_test(free_page_reporting),  cmocka_unit_test(statistics),
+        cmocka_unit_test(pages_that_are_not),   cmocka_unit_test(pages_of_rom),
+        cmocka_unit_test(list_too_long),        cmocka_unit_test(list_with_a_ragged_end),
+        cmocka_unit_test(report_more_than_all), cmocka_unit_test(report_without_the_feature),
+        cmocka_unit_test(statistics_cut_short), cmocka_unit_test(no_discard_here),
+        cmocka_unit_test(random_bytes),         cmocka_unit_test(random_greed),
         cmocka_unit_test(random_into_nothing),
     };
 

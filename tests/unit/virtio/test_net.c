@@ -7,8 +7,8 @@
 #include "tests/unit/virtio/backends.h"
 #include "tests/unit/virtio/check.h"
 
-#define RX VIRTIO_NET_RX
-#define TX VIRTIO_NET_TX
+#define RX     VIRTIO_NET_RX
+#define TX     VIRTIO_NET_TX
 #define HEADER NET_HEADER_SIZE
 
 static struct driver d;
@@ -161,7 +161,8 @@ static void offloads_pass_headers(void **state)
     assert_true(b.net.header);
     driver_attach(&d);
     driver_start(&d, DRIVER_ALL_FEATURES);
-    assert_int_equal(b.net.offloads, NET_OFFLOAD_CSUM | NET_OFFLOAD_TSO4 | NET_OFFLOAD_TSO6 | NET_OFFLOAD_ECN);
+    assert_int_equal(b.net.offloads,
+                     NET_OFFLOAD_CSUM | NET_OFFLOAD_TSO4 | NET_OFFLOAD_TSO6 | NET_OFFLOAD_ECN);
     memset(driver_ram(&d, DRIVER_DATA), 0x11, 72);
     send(&one, 1);
     assert_int_equal(b.net.last_len, 72);
@@ -201,8 +202,10 @@ static void frames_too_short(void **state)
 
 static void frames_too_long(void **state)
 {
-    struct seg seg[4] = {
-        {0x1000, 1 << 20, false}, {0x1000, 1 << 20, false}, {0x1000, 1 << 20, false}, {0x1000, 1 << 20, false}};
+    struct seg seg[4] = {{0x1000, 1 << 20, false},
+                         {0x1000, 1 << 20, false},
+                         {0x1000, 1 << 20, false},
+                         {0x1000, 1 << 20, false}};
 
     setup(DRIVER_ALL_FEATURES);
     send(seg, 4);

@@ -49,8 +49,8 @@ static const uint8_t *save(struct device *dev, size_t *len)
 /* Loads a record that save() made. */
 static int load(struct device *dev, const uint8_t *record, size_t len)
 {
-    return state_load_object(record + STATE_RECORD_SIZE, len - STATE_RECORD_SIZE, dev->ops->state->version, dev->ops->state,
-                             device_object(dev), NULL);
+    return state_load_object(record + STATE_RECORD_SIZE, len - STATE_RECORD_SIZE, dev->ops->state->version,
+                             dev->ops->state, device_object(dev), NULL);
 }
 
 /* The same machine again, with the same memory, and the device loaded. */
@@ -312,12 +312,9 @@ static void impossible_states(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(round_trips),
-        cmocka_unit_test(reset_is_power_on),
-        cmocka_unit_test(disk_in_flight),
-        cmocka_unit_test(console_half_written),
-        cmocka_unit_test(broken_device),
-        cmocka_unit_test(made_up_streams),
+        cmocka_unit_test(round_trips),       cmocka_unit_test(reset_is_power_on),
+        cmocka_unit_test(disk_in_flight),    cmocka_unit_test(console_half_written),
+        cmocka_unit_test(broken_device),     cmocka_unit_test(made_up_streams),
         cmocka_unit_test(impossible_states),
     };
 

@@ -86,18 +86,12 @@ static void queue_enable_checks(void **state)
         uint16_t size;
         uint64_t desc, avail, used;
     } bad[] = {
-        {0, 0x1000, 0x2000, 0x3000},
-        {3, 0x1000, 0x2000, 0x3000},
-        {512, 0x1000, 0x2000, 0x4000},
-        {8, 0x1008, 0x2000, 0x3000},
-        {8, 0x1000, 0x2001, 0x3000},
-        {8, 0x1000, 0x2000, 0x3002},
-        {8, DRIVER_RAM, 0x2000, 0x3000},
-        {8, 0x1000, DRIVER_RAM - 4, 0x3000},
-        {8, 0x1000, 0x2000, DRIVER_RAM - 8},
-        {8, 0xfffffffffffffff0, 0x2000, 0x3000},
-        {8, 0x1000, 0x2000, 0xfee00000},
-        {8, 0x1000, MEM_PCI64_BASE, 0x3000},
+        {0, 0x1000, 0x2000, 0x3000},         {3, 0x1000, 0x2000, 0x3000},
+        {512, 0x1000, 0x2000, 0x4000},       {8, 0x1008, 0x2000, 0x3000},
+        {8, 0x1000, 0x2001, 0x3000},         {8, 0x1000, 0x2000, 0x3002},
+        {8, DRIVER_RAM, 0x2000, 0x3000},     {8, 0x1000, DRIVER_RAM - 4, 0x3000},
+        {8, 0x1000, 0x2000, DRIVER_RAM - 8}, {8, 0xfffffffffffffff0, 0x2000, 0x3000},
+        {8, 0x1000, 0x2000, 0xfee00000},     {8, 0x1000, MEM_PCI64_BASE, 0x3000},
     };
 
     bench_make(&d, &b, KIND_RNG);
@@ -242,8 +236,9 @@ static void pci_cfg_window(void **state)
     pci_config_write(&d.bus, 0, d.devfn, cap + 12, 2, 4);
     assert_int_equal(pci_config_read(&d.bus, 0, d.devfn, cap + 16, 2), 1);
     /* It aims nowhere: nothing happens. */
-    static const uint32_t wild[][3] = {{0, 0xfffffffe, 2}, {1, 0x14, 1}, {0, 0x14, 3}, {0, 0x3fff, 4}, {0, 0x15, 2},
-                                       {0, 0x4000, 1},     {0, 0x14, 0}, {0xff, 0, 4}, {0, 0, 0xffffffff}};
+    static const uint32_t wild[][3] = {{0, 0xfffffffe, 2}, {1, 0x14, 1}, {0, 0x14, 3},
+                                       {0, 0x3fff, 4},     {0, 0x15, 2}, {0, 0x4000, 1},
+                                       {0, 0x14, 0},       {0xff, 0, 4}, {0, 0, 0xffffffff}};
     for (unsigned i = 0; i < ARRAY_SIZE(wild); i++) {
         pci_config_write(&d.bus, 0, d.devfn, cap + 4, wild[i][0], 1);
         pci_config_write(&d.bus, 0, d.devfn, cap + 8, wild[i][1], 4);

@@ -191,7 +191,7 @@ static void test_linux_bad(void **state)
     free(line);
     make_linux(f);
     assert_true(load_with(f, BOOT_ELF, NULL, "", NULL) < 0);
-    assert_non_null(strstr(f->err.text, "is not a ELF file"));
+    assert_non_null(strstr(f->err.text, "is not an ELF file"));
 }
 
 /* ---- ELF, multiboot ---- */

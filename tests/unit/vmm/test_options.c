@@ -320,6 +320,37 @@ static void test_texts(void **state)
     free(text);
 }
 
+/* The manual names every option with its dashes escaped, at the start of an entry. */
+static void test_manual(void **state)
+{
+    char *names = NULL, *manual = calloc(1, KIB(64)), *line, *rest;
+    size_t len;
+    FILE *out = open_memstream(&names, &len), *in = fopen(MANUAL, "r");
+
+    (void)state;
+    assert_non_null(in);
+    assert_true(fread(manual, 1, KIB(64) - 1, in) > 0);
+    fclose(in);
+    options_print_names(out);
+    fclose(out);
+    rest = names;
+    while ((line = strsep(&rest, "\n")) && *line) {
+        char wanted[128], *p = wanted;
+
+        line[strcspn(line, " ")] = 0;
+        for (; *line; line++) {
+            if (*line == '-')
+                *p++ = '\\';
+            *p++ = *line;
+        }
+        *p = 0;
+        if (!strstr(manual, wanted))
+            fail_msg("the manual lacks %s", wanted);
+    }
+    free(names);
+    free(manual);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -327,6 +358,7 @@ int main(void)
         cmocka_unit_test(test_everything),   cmocka_unit_test_setup_teardown(test_file, NULL, NULL),
         cmocka_unit_test(test_bad_files),    cmocka_unit_test(test_huge_file),
         cmocka_unit_test(test_format_names), cmocka_unit_test(test_texts),
+        cmocka_unit_test(test_manual),
     };
 
     return cmocka_run_group_tests(tests, make_folder, remove_folder);
