@@ -173,10 +173,8 @@ struct interp {
     const struct interp_op *chain; /* INTERP_CHAIN's */
     struct vcpu *vcpu;
     struct interp_vm *ivm;
-    bool irq;                        /* the local APIC may have an interrupt for us */
-    const struct interp_op *miss_op; /* whose access missed last, */
-    uint64_t miss_lin;               /* and where: see interp_miss() */
-    bool single;                     /* run by x86_step(): TF, breakpoints, an interrupt shadow */
+    bool irq;    /* the local APIC may have an interrupt for us */
+    bool single; /* run by x86_step(): TF, breakpoints, an interrupt shadow */
 
     /* shared with other threads */
     uint64_t ack; /* atomic: interp_vm.seq as of our last TLB flush; INTERP_PARKED: not running guest code */

@@ -137,47 +137,39 @@ enum interp_next interp_redo(struct x86_cpu *cpu, const struct interp_op *op, st
     return finish(cpu, op, in, x86_exec_table[insn->id](cpu, insn));
 }
 
-/* Out of line, so that interp_miss() has nothing on its stack and ends in a jump. */
-static ATTR_NOINLINE bool fill_tlb(struct x86_cpu *cpu, uint64_t lin, enum x86_mem_access access)
+enum refill { REFILL_HIT, REFILL_FAULT, REFILL_NOT };
+
+/* Apart from interp_miss(), whose call of the handler has to be a jump: it has no locals on the stack. */
+static ATTR_NOINLINE enum refill refill(struct x86_cpu *cpu, uint64_t lin, enum x86_mem_access access,
+                                        unsigned size)
 {
+    const struct x86_tlb_entry *e = x86_tlb_slot(cpu, lin);
     struct x86_translation t;
 
-    return x86_translate(cpu, lin, access, cpu->mmu_index, &t);
-}
-
-/*
- * An op with two accesses (CALL [mem] pushes) whose pages share a slot of the TLB
- * would throw out the one while it fetches the other, for ever: when the second
- * of them misses right after the first, the reference semantics finish the op.
- */
-static bool slots_collide(struct interp *in, const struct interp_op *op, uint64_t lin)
-{
-    uint64_t pages = (in->miss_lin ^ lin) >> 12;
-    bool collide = in->miss_op == op && pages && !(pages & (X86_TLB_SIZE - 1));
-
-    in->miss_op = collide ? NULL : op;
-    in->miss_lin = lin;
-    return collide;
+    if (!x86_translate(cpu, lin, access, cpu->mmu_index, &t))
+        return REFILL_FAULT;
+    return lin - (access == X86_MEM_WRITE ? e->tag_write : e->tag_read) <= 4096 - size ? REFILL_HIT
+                                                                                       : REFILL_NOT;
 }
 
 enum interp_next interp_miss(struct x86_cpu *cpu, const struct interp_op *op, struct interp *in, uint64_t lin,
                              unsigned what)
 {
-    enum x86_mem_access access = what >> 8;
     unsigned size = what & 255;
 
     in->stats.misses++;
-    if ((lin & 4095) + size > 4096 || !interp_canonical(lin) || slots_collide(in, op, lin))
+    if ((lin & 4095) + size > 4096 || !interp_canonical(lin))
         return interp_redo(cpu, op, in);
     cpu->s.rip = op_rip(op);
-    if (!fill_tlb(cpu, lin, access)) {
+    switch (refill(cpu, lin, what >> 8, size)) {
+    case REFILL_HIT:
+        return op->fn(cpu, op, in);
+    case REFILL_FAULT:
         cpu->instructions += op->count - 1U;
         return INTERP_FAULT;
+    default:
+        return interp_redo(cpu, op, in);
     }
-    const struct x86_tlb_entry *e = x86_tlb_slot(cpu, lin);
-    if (lin - (access == X86_MEM_WRITE ? e->tag_write : e->tag_read) <= 4096 - size)
-        return op->fn(cpu, op, in);
-    return interp_redo(cpu, op, in);
 }
 
 static enum interp_next follow(struct x86_cpu *cpu, const struct interp_op *op, struct interp *in, unsigned n)
