@@ -21,7 +21,7 @@ all: build
 
 build/build.ninja:
 	@tools/setup run
-	@meson setup build --prefix=$(PREFIX) >build-setup.log 2>&1 || { cat build-setup.log; exit 1; }
+	@meson setup build --prefix=$(PREFIX) -Dtests=$$(pkg-config --exists cmocka zydis && echo true || echo false) >build-setup.log 2>&1 || { cat build-setup.log; exit 1; }
 	@rm -f build-setup.log
 
 build: build/build.ninja

@@ -5,8 +5,8 @@
  * offloads are on.
  */
 #include <fcntl.h>
-#include <net/if.h>
 #include <linux/if_tun.h>
+#include <net/if.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
@@ -154,9 +154,10 @@ static int tap_attach(const char *name, int *out, struct error *err)
                          name ? name : "", IFNAMSIZ - 1);
     /* Root would make a new one that is connected to nothing. */
     if (!if_nametoindex(name))
-        return error_set(err, ENODEV,
-                         "tap %s: there is no such interface; make it: ip tuntap add dev %s mode tap && ip link set %s up",
-                         name, name, name);
+        return error_set(
+            err, ENODEV,
+            "tap %s: there is no such interface; make it: ip tuntap add dev %s mode tap && ip link set %s up",
+            name, name, name);
     strcpy(ifr.ifr_name, name);
     fd = open("/dev/net/tun", O_RDWR | O_CLOEXEC | O_NONBLOCK);
     if (fd < 0)

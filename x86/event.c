@@ -312,7 +312,8 @@ static bool deliver(struct x86_cpu *cpu, struct event ev)
         if (ev.kind == X86_EVENT_FAULT && ev.vector == X86_DF)
             return shutdown(cpu);
         second = class_of(cpu->fault.vector);
-        if (second == PAGE) /* even if it becomes a double fault: kernels look there for the overflown stack */
+        if (second ==
+            PAGE) /* even if it becomes a double fault: kernels look there for the overflown stack */
             cpu->s.cr2 = cpu->fault_cr2;
         ev = (struct event){.vector = cpu->fault.vector,
                             .kind = X86_EVENT_FAULT,

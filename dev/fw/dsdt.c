@@ -176,6 +176,14 @@ static void keyboard(struct aml *aml)
     plain_device(aml, "KBD", "PNP0303", 0, &res);
 }
 
+static void mouse(struct aml *aml)
+{
+    RESOURCES(res);
+
+    aml_irq(&res, 12);
+    plain_device(aml, "MOU", "PNP0F13", 0, &res);
+}
+
 static void isa_bridge(struct aml *aml, const struct board *board)
 {
     size_t device = aml_begin_path(aml, AML_DEVICE, "ISA");
@@ -183,8 +191,10 @@ static void isa_bridge(struct aml *aml, const struct board *board)
     aml_name_integer(aml, "_ADR", 0x001f0000);
     serial_ports(aml, board);
     rtc(aml);
-    if (board->i8042)
+    if (board->i8042) {
         keyboard(aml);
+        mouse(aml);
+    }
     aml_end(aml, device);
 }
 

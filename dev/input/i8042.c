@@ -1,27 +1,31 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * One byte waits in the output buffer at a time: first the controller's replies,
- * then what the keyboard sends, translated to scancode set 1 if so configured.
+ * then what the keyboard sends, translated to scancode set 1 if so configured,
+ * then what the mouse sends. Each byte is marked with the port it came from.
  * A20 can be switched, but is always open.
  */
 #include "dev/input/i8042.h"
 
+#include "dev/input/mouse.h"
 #include "dev/input/ps2.h"
 #include "dev/regions.h"
 
-#define STATUS_OUTPUT_FULL  BIT(0)
-#define STATUS_SYSTEM       BIT(2)
-#define STATUS_COMMAND      BIT(3)
-#define STATUS_UNLOCKED     BIT(4)
+#define STATUS_OUTPUT_FULL   BIT(0)
+#define STATUS_SYSTEM        BIT(2)
+#define STATUS_COMMAND       BIT(3)
+#define STATUS_UNLOCKED      BIT(4)
+#define STATUS_AUX           BIT(5)
 
-#define CONFIG_INTERRUPT    BIT(0)
-#define CONFIG_SYSTEM       BIT(2)
-#define CONFIG_KBD_DISABLED BIT(4)
-#define CONFIG_AUX_DISABLED BIT(5)
-#define CONFIG_TRANSLATE    BIT(6)
+#define CONFIG_INTERRUPT     BIT(0)
+#define CONFIG_AUX_INTERRUPT BIT(1)
+#define CONFIG_SYSTEM        BIT(2)
+#define CONFIG_KBD_DISABLED  BIT(4)
+#define CONFIG_AUX_DISABLED  BIT(5)
+#define CONFIG_TRANSLATE     BIT(6)
 
-#define OUTPUT_RESET        BIT(0) /* low resets */
-#define OUTPUT_A20          BIT(1)
+#define OUTPUT_RESET         BIT(0) /* low resets */
+#define OUTPUT_A20           BIT(1)
 
 enum command {
     CMD_READ_RAM = 0x20, /* to 0x3f; 0x20 is the configuration byte */
@@ -45,26 +49,38 @@ enum command {
 struct i8042 {
     struct device dev;
     struct io_region data_region, command_region;
-    struct irq_line irq;
+    struct irq_line irq, aux_irq;
     uint8_t ram[32]; /* [0] is the configuration byte */
     uint8_t output_port;
     uint8_t pending; /* the command whose data comes next at port 0x60; 0: none */
     bool last_was_command;
     bool full;
     uint8_t output;
-    bool reply_waiting;
+    bool output_aux; /* the byte came from the auxiliary port */
+    bool reply_waiting, reply_aux;
     uint8_t reply;
     bool break_next; /* translation: 0xf0 was seen */
     struct ps2_keyboard kbd;
+    struct ps2_mouse mouse;
 };
 
 static const struct state_field i8042_fields[] = {
-    STATE_BYTES(struct i8042, ram),          STATE_INT(struct i8042, output_port),
-    STATE_INT(struct i8042, pending),        STATE_BOOL(struct i8042, last_was_command),
-    STATE_BOOL(struct i8042, full),          STATE_INT(struct i8042, output),
-    STATE_BOOL(struct i8042, reply_waiting), STATE_INT(struct i8042, reply),
-    STATE_BOOL(struct i8042, break_next),    STATE_STRUCT(struct i8042, kbd, struct ps2_keyboard, ps2_fields),
-    STATE_BOOL(struct i8042, irq.level),     STATE_END,
+    STATE_BYTES(struct i8042, ram),
+    STATE_INT(struct i8042, output_port),
+    STATE_INT(struct i8042, pending),
+    STATE_BOOL(struct i8042, last_was_command),
+    STATE_BOOL(struct i8042, full),
+    STATE_INT(struct i8042, output),
+    STATE_BOOL(struct i8042, reply_waiting),
+    STATE_INT(struct i8042, reply),
+    STATE_BOOL(struct i8042, break_next),
+    STATE_STRUCT(struct i8042, kbd, struct ps2_keyboard, ps2_fields),
+    STATE_BOOL(struct i8042, irq.level),
+    STATE_BOOL(struct i8042, output_aux),
+    STATE_BOOL(struct i8042, reply_aux),
+    STATE_STRUCT(struct i8042, mouse, struct ps2_mouse, mouse_fields),
+    STATE_BOOL(struct i8042, aux_irq.level),
+    STATE_END,
 };
 
 /* Scancode set 2 to set 1, the table in the controller's ROM. */
@@ -97,9 +113,10 @@ static int translate(struct i8042 *ctl, uint8_t byte)
     return code;
 }
 
-static void present(struct i8042 *ctl, uint8_t byte)
+static void present(struct i8042 *ctl, uint8_t byte, bool aux)
 {
     ctl->output = byte;
+    ctl->output_aux = aux;
     ctl->full = true;
 }
 
@@ -108,7 +125,7 @@ static void update(struct i8042 *ctl)
 {
     if (!ctl->full && ctl->reply_waiting) {
         ctl->reply_waiting = false;
-        present(ctl, ctl->reply);
+        present(ctl, ctl->reply, ctl->reply_aux);
     }
     while (!ctl->full && !(ctl->ram[0] & CONFIG_KBD_DISABLED)) {
         int byte = ps2_read(&ctl->kbd);
@@ -117,9 +134,16 @@ static void update(struct i8042 *ctl)
             break;
         byte = translate(ctl, (uint8_t)byte);
         if (byte >= 0)
-            present(ctl, (uint8_t)byte);
+            present(ctl, (uint8_t)byte, false);
     }
-    irq_set(&ctl->irq, ctl->full && ctl->ram[0] & CONFIG_INTERRUPT);
+    if (!ctl->full && !(ctl->ram[0] & CONFIG_AUX_DISABLED)) {
+        int byte = mouse_read(&ctl->mouse);
+
+        if (byte >= 0)
+            present(ctl, (uint8_t)byte, true);
+    }
+    irq_set(&ctl->irq, ctl->full && !ctl->output_aux && ctl->ram[0] & CONFIG_INTERRUPT);
+    irq_set(&ctl->aux_irq, ctl->full && ctl->output_aux && ctl->ram[0] & CONFIG_AUX_INTERRUPT);
 }
 
 bool ps2_key(struct i8042 *ctl, uint16_t code, bool down)
@@ -130,9 +154,18 @@ bool ps2_key(struct i8042 *ctl, uint16_t code, bool down)
     return taken;
 }
 
+bool ps2_mouse_move(struct i8042 *ctl, int dx, int dy, uint8_t buttons)
+{
+    bool taken = mouse_move(&ctl->mouse, dx, dy, buttons);
+
+    update(ctl);
+    return taken;
+}
+
 static void reply(struct i8042 *ctl, uint8_t byte)
 {
     ctl->reply = byte;
+    ctl->reply_aux = false;
     ctl->reply_waiting = true;
 }
 
@@ -167,10 +200,11 @@ static void command(struct i8042 *ctl, uint8_t cmd)
     case CMD_AUX_DISABLE:
         ctl->ram[0] |= CONFIG_AUX_DISABLED;
         break;
-    case CMD_AUX_ENABLE: /* there is none to enable: the bit stays, and says so */
+    case CMD_AUX_ENABLE:
+        ctl->ram[0] &= (uint8_t)~CONFIG_AUX_DISABLED;
         break;
     case CMD_AUX_TEST:
-        reply(ctl, 1); /* clock line stuck low */
+        reply(ctl, 0);
         break;
     case CMD_SELF_TEST:
         self_test(ctl);
@@ -204,7 +238,7 @@ static void data(struct i8042 *ctl, uint8_t value)
     ctl->pending = 0;
     switch (cmd) {
     case CMD_WRITE_RAM:
-        ctl->ram[0] = value | CONFIG_AUX_DISABLED;
+        ctl->ram[0] = value;
         break;
     case CMD_WRITE_RAM + 1 ... CMD_WRITE_RAM + 31:
         ctl->ram[cmd & 31] = value;
@@ -213,11 +247,13 @@ static void data(struct i8042 *ctl, uint8_t value)
         output_port_write(ctl, value);
         break;
     case CMD_WRITE_KBD_BUFFER:
-    case CMD_WRITE_AUX_BUFFER: /* without an auxiliary port it is the keyboard's */
+    case CMD_WRITE_AUX_BUFFER:
         reply(ctl, value);
+        ctl->reply_aux = cmd == CMD_WRITE_AUX_BUFFER;
         break;
     case CMD_WRITE_AUX:
-        reply(ctl, 0xfe); /* nobody answers: resend */
+        ctl->ram[0] &= (uint8_t)~CONFIG_AUX_DISABLED;
+        mouse_write(&ctl->mouse, value);
         break;
     default:
         ctl->ram[0] &= (uint8_t)~CONFIG_KBD_DISABLED; /* writing to the keyboard turns it on */
@@ -232,6 +268,7 @@ static uint64_t data_read(void *opaque, uint64_t offset, unsigned size)
 
     ctl->full = false;
     irq_set(&ctl->irq, false); /* so that the next byte is an edge */
+    irq_set(&ctl->aux_irq, false);
     update(ctl);
     return value;
 }
@@ -250,6 +287,7 @@ static uint64_t status_read(void *opaque, uint64_t offset, unsigned size)
     const struct i8042 *ctl = opaque;
 
     return STATUS_UNLOCKED | (ctl->full ? STATUS_OUTPUT_FULL : 0) |
+           (ctl->full && ctl->output_aux ? STATUS_AUX : 0) |
            (ctl->ram[0] & CONFIG_SYSTEM ? STATUS_SYSTEM : 0) | (ctl->last_was_command ? STATUS_COMMAND : 0);
 }
 
@@ -276,17 +314,19 @@ static void i8042_reset(struct device *dev)
     ctl->output_port = OUTPUT_RESET | OUTPUT_A20;
     ctl->pending = ctl->output = ctl->reply = 0;
     ctl->last_was_command = ctl->full = ctl->reply_waiting = ctl->break_next = false;
+    ctl->output_aux = ctl->reply_aux = false;
     ps2_reset(&ctl->kbd);
+    mouse_reset(&ctl->mouse);
     irq_set(&ctl->irq, false);
+    irq_set(&ctl->aux_irq, false);
 }
 
 static int i8042_post_load(void *object, unsigned version)
 {
     struct i8042 *ctl = object;
 
-    if (!ps2_plausible(&ctl->kbd))
+    if (!ps2_plausible(&ctl->kbd) || !mouse_plausible(&ctl->mouse))
         return -EINVAL;
-    ctl->ram[0] |= CONFIG_AUX_DISABLED;
     update(ctl);
     return 0;
 }
@@ -323,6 +363,7 @@ int i8042_create(struct vm *vm, struct i8042 **out)
     if (!ctl)
         return -ENOMEM;
     irq_line_init(&ctl->irq, vm, 1);
+    irq_line_init(&ctl->aux_irq, vm, 12);
     r = device_add(&ctl->dev, vm, &i8042_device, "i8042");
     if (r) {
         vm_free(vm, ctl);

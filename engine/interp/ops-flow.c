@@ -8,11 +8,12 @@
     }
 
 /* A stack pointer is as wide as the stack; 32: segments are flat, SS is big. */
-#define SP(bits) ((UINT(bits))cpu->s.gpr[X86_RSP])
+#define SP(bits)          ((UINT(bits))cpu->s.gpr[X86_RSP])
 
-#define PUSH(bits, value)                                                                                    \
+#define PUSH(bits, value) PUSH_AT(AT_WRITE, bits, value)
+#define PUSH_AT(at, bits, value)                                                                             \
     const UINT(bits) sp_ = (UINT(bits))(SP(bits) - bits / 8);                                                \
-    AT_WRITE(bits, sp_);                                                                                     \
+    at(bits, sp_);                                                                                           \
     POKE##bits(host_, (UINT(bits))(value));                                                                  \
     cpu->s.gpr[X86_RSP] = sp_
 
@@ -34,7 +35,7 @@
     static enum interp_next push_value##bits##ea(struct x86_cpu *cpu, const struct interp_op *op,            \
                                                  struct interp *in, uint64_t value)                          \
     {                                                                                                        \
-        PUSH(bits, value);                                                                                   \
+        PUSH_AT(AT_WRITE_AGAIN, bits, value);                                                                \
         NEXT;                                                                                                \
     }                                                                                                        \
     OP(push_m##bits##ea)                                                                                     \
@@ -100,7 +101,7 @@
                                           struct interp *in, const uint64_t target)                          \
     {                                                                                                        \
         CHECK_TARGET(target);                                                                                \
-        PUSH(bits, ((const struct interp_exit *)(const void *)(op + 1))->rip[0]);                            \
+        PUSH_AT(AT_WRITE_AGAIN, bits, ((const struct interp_exit *)(const void *)(op + 1))->rip[0]);         \
         GO_COUNTED(target);                                                                                  \
     }                                                                                                        \
     OP(call_r##bits)                                                                                         \

@@ -137,32 +137,39 @@ enum interp_next interp_redo(struct x86_cpu *cpu, const struct interp_op *op, st
     return finish(cpu, op, in, x86_exec_table[insn->id](cpu, insn));
 }
 
-/* Apart, so that no local's address escapes from interp_miss(): it would cost its tail calls, and so the stack. */
-static __attribute__((noinline)) bool miss_fill(struct x86_cpu *cpu, uint64_t lin, enum x86_mem_access access)
+enum refill { REFILL_HIT, REFILL_FAULT, REFILL_NOT };
+
+/* Apart from interp_miss(), whose call of the handler has to be a jump: it has no locals on the stack. */
+static ATTR_NOINLINE enum refill refill(struct x86_cpu *cpu, uint64_t lin, enum x86_mem_access access,
+                                        unsigned size)
 {
+    const struct x86_tlb_entry *e = x86_tlb_slot(cpu, lin);
     struct x86_translation t;
 
-    return x86_translate(cpu, lin, access, cpu->mmu_index, &t);
+    if (!x86_translate(cpu, lin, access, cpu->mmu_index, &t))
+        return REFILL_FAULT;
+    return lin - (access == X86_MEM_WRITE ? e->tag_write : e->tag_read) <= 4096 - size ? REFILL_HIT
+                                                                                       : REFILL_NOT;
 }
 
 enum interp_next interp_miss(struct x86_cpu *cpu, const struct interp_op *op, struct interp *in, uint64_t lin,
                              unsigned what)
 {
-    enum x86_mem_access access = what >> 8;
     unsigned size = what & 255;
 
     in->stats.misses++;
     if ((lin & 4095) + size > 4096 || !interp_canonical(lin))
         return interp_redo(cpu, op, in);
     cpu->s.rip = op_rip(op);
-    if (!miss_fill(cpu, lin, access)) {
+    switch (refill(cpu, lin, what >> 8, size)) {
+    case REFILL_HIT:
+        return op->fn(cpu, op, in);
+    case REFILL_FAULT:
         cpu->instructions += op->count - 1U;
         return INTERP_FAULT;
+    default:
+        return interp_redo(cpu, op, in);
     }
-    const struct x86_tlb_entry *e = x86_tlb_slot(cpu, lin);
-    if (lin - (access == X86_MEM_WRITE ? e->tag_write : e->tag_read) <= 4096 - size)
-        return op->fn(cpu, op, in);
-    return interp_redo(cpu, op, in);
 }
 
 static enum interp_next follow(struct x86_cpu *cpu, const struct interp_op *op, struct interp *in, unsigned n)

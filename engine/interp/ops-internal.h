@@ -79,6 +79,17 @@
         return interp_miss(cpu, op, in, lin_, INTERP_MISS(access, (bits) / 8));                              \
     void *const host_ = (void *)(uintptr_t)(lin_ + tlb_->addend)
 
+/*
+ * As AT_WRITE, but what misses is done by the reference: for an op's second access. Filling the TLB for it
+ * could drop what the first one needs, and so on for ever.
+ */
+#define AT_WRITE_AGAIN(bits, address)                                                                        \
+    const uint64_t lin_ = (address);                                                                         \
+    const struct x86_tlb_entry *tlb_ = x86_tlb_slot(cpu, lin_);                                              \
+    if (unlikely(lin_ - tlb_->tag_write > 4096 - (bits) / 8))                                                \
+        return interp_redo(cpu, op, in);                                                                     \
+    void *const host_ = (void *)(uintptr_t)(lin_ + tlb_->addend)
+
 #define AT_READ(bits, address)  AT(X86_MEM_READ, tag_read, bits, address)
 #define AT_WRITE(bits, address) AT(X86_MEM_WRITE, tag_write, bits, address)
 

@@ -17,6 +17,7 @@ struct blk_subject {
     const uint8_t *initial; /* what the disk holds at the start; NULL: zeroes */
     /* Fails the next n requests for which it chooses so with -EIO; NULL: no faults to be had. */
     void (*inject)(struct blk_subject *s, unsigned n);
+    bool faults_seen; /* the suite's: an injected fault came through */
     unsigned seed, rounds;
     unsigned errors; /* out: how many requests failed */
 };

@@ -173,12 +173,34 @@ static struct x86_thunks *vector_thunks(void)
     return &thunks;
 }
 
+/* Gates and tasks to jump at; SYS_TSS2 holds a task that works, before it is corrupted. */
+static void system_descriptors(struct flat_cpu *f, struct rng *r, bool lm)
+{
+    uint64_t gate = 0x9000 | (next(r) & 0x1f) << 32 | (uint64_t)(lm ? SEL_KCODE64 : SEL_KCODE32) << 16;
+
+    sys_gdt(f, SEL_TEST, gate | SYS_TYPE(next(r) & 1 ? 0xc : 0x4, 3));
+    sys_gdt_system(f, SEL_TEST2, next(r) & 7 ? 9 : 1, 3, SYS_TSS2, 0x67, lm);
+    sys_gdt_system(f, SEL_LDT, 2, 0, SYS_LDT, 0xff, lm);
+    sys_put(f, SYS_TSS2 + 0x20, 4, 0x9000);
+    sys_put(f, SYS_TSS2 + 0x24, 4, value(r));
+    sys_put(f, SYS_TSS2 + 0x38, 4, SYS_KSTACK - 0x100);
+    sys_put(f, SYS_TSS2 + 0x4c, 2, SEL_KCODE32);
+    sys_put(f, SYS_TSS2 + 0x50, 2, SEL_KDATA);
+    if (!lm) {
+        sys_put(f, SYS_IDT + X86_UD * 8, 8, (uint64_t)SEL_TEST2 << 16 | SYS_TYPE(0x5, 0));
+        sys_gdt(f, 0x80, (uint64_t)SEL_TEST2 << 16 | SYS_TYPE(0x5, 3));
+    }
+    corrupt(r, SYS_TSS2, 0x68, (unsigned)(next(r) % 4));
+}
+
 static void start(struct flat_cpu *f, struct rng *r)
 {
-    struct x86_cpuid_config config = {.level = X86_CPU_V2, .vcpus = 2, .software_engine = true};
+    struct x86_cpuid_config config = {.level = X86_CPU_HOST, .vcpus = 2, .software_engine = true};
     unsigned kind = (unsigned)(next(r) % 5);
 
     memset(ram, 0, sizeof(ram));
+    for (unsigned i = 0; i < 64; i++)
+        store_le64(ram + 0xa0000 + i * 8, (next(r) & 0xffff) | (next(r) % 0x88) << 32); /* far pointers */
     for (unsigned level = 0; level < 3; level++)
         store_le64(ram + FLAT_TABLES + level * 0x1000, (FLAT_TABLES + (level + 1) * 0x1000) | FLAT_RW);
     for (uint64_t page = 0; page < FLAT_RAM; page += 4096)
@@ -190,6 +212,7 @@ static void start(struct flat_cpu *f, struct rng *r)
         sys_start_real(f);
     else
         sys_start(f, kind & 1, kind & 2 ? 3 : 0);
+    system_descriptors(f, r, f->cpu.s.efer & X86_EFER_LMA);
     f->cpu.s.cr4 &= f->model.cr4_allowed;
     corrupt(r, SYS_GDT, 0x200, (unsigned)(next(r) % 16));
     corrupt(r, SYS_IDT, 0x1000, (unsigned)(next(r) % 64));
@@ -213,6 +236,8 @@ static void place_code(struct flat_cpu *f, struct rng *r)
         code[i] = (uint8_t)(next(r) >> 16);
     if (next(r) % 8)
         memcpy(code, op, op[0] == 0x0f || op[1] ? 2 : 1);
+    if (code[0] == 0x9a || code[0] == 0xea) /* a selector that exists */
+        store_le16(code + 5, (uint16_t)(next(r) % 0x88));
     for (unsigned i = 0; i < sizeof(code); i++) {
         if (x86_walk_quiet(&f->cpu, lin + i, &gpa) && gpa < FLAT_RAM)
             ram[gpa] = code[i];

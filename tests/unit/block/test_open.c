@@ -212,7 +212,7 @@ static int transfer(struct blk *blk, enum blk_op op, void *buf, size_t len, uint
 static void truncated_underneath(void **state)
 {
     static const enum block_io ways[] = {BLOCK_IO_AUTO, BLOCK_IO_THREADS};
-    static uint8_t buf[8192];
+    static _Alignas(4096) uint8_t buf[8192];
 
     for (unsigned i = 0; i < ARRAY_SIZE(ways); i++) {
         struct blk *blk;
@@ -234,7 +234,7 @@ static void no_space(void **state)
 {
     static const enum block_io ways[] = {BLOCK_IO_AUTO, BLOCK_IO_THREADS};
     struct rlimit old, small = {65536, RLIM_INFINITY};
-    static uint8_t buf[16384];
+    static _Alignas(4096) uint8_t buf[16384];
 
     for (unsigned i = 0; i < ARRAY_SIZE(ways); i++) {
         struct blk *blk;
@@ -253,10 +253,35 @@ static void no_space(void **state)
     }
 }
 
+/* A write that fails leaves the layer as it was: what is read is still the base's. */
+static void overlay_out_of_space(void **state)
+{
+    static _Alignas(4096) uint8_t buf[16384];
+    struct rlimit old, small = {65536, RLIM_INFINITY};
+    struct blk *blk;
+
+    make("", 0, 1 << 20);
+    memset(buf, 0x11, sizeof(buf));
+    blk = take(&(struct block_options){.path = path});
+    assert_int_equal(transfer(blk, BLK_WRITE, buf, 16384, 65536), 0);
+    blk->ops->close(blk);
+    blk = take(&(struct block_options){.path = path, .snapshot = true});
+    memset(buf, 0x22, sizeof(buf));
+    getrlimit(RLIMIT_FSIZE, &old);
+    small.rlim_max = old.rlim_max;
+    setrlimit(RLIMIT_FSIZE, &small);
+    assert_int_equal(transfer(blk, BLK_WRITE, buf, 16384, 65536), -EFBIG);
+    setrlimit(RLIMIT_FSIZE, &old);
+    assert_int_equal(transfer(blk, BLK_READ, buf, 16384, 65536), 0);
+    for (unsigned i = 0; i < sizeof(buf); i++)
+        assert_int_equal(buf[i], 0x11);
+    blk->ops->close(blk);
+}
+
 static void full_device(void **state)
 {
     struct stat st;
-    static uint8_t buf[4096];
+    static _Alignas(4096) uint8_t buf[4096];
     struct blk *blk;
     char command[256];
     int result = 0;
@@ -280,7 +305,7 @@ static void full_device(void **state)
 
 static void holes(void **state)
 {
-    static uint8_t buf[1 << 20];
+    static _Alignas(4096) uint8_t buf[1 << 20];
     struct stat st;
     struct blk *blk;
 
@@ -321,9 +346,19 @@ static void no_temporary_directory(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        T(missing),     T(wrong_kinds), T(wrong_sizes), T(other_formats),
-        T(permissions), T(locks),       T(properties),  T(truncated_underneath),
-        T(no_space),    T(full_device), T(holes),       T(no_temporary_directory),
+        T(missing),
+        T(wrong_kinds),
+        T(wrong_sizes),
+        T(other_formats),
+        T(permissions),
+        T(locks),
+        T(properties),
+        T(truncated_underneath),
+        T(no_space),
+        T(full_device),
+        T(overlay_out_of_space),
+        T(holes),
+        T(no_temporary_directory),
     };
 
     signal(SIGXFSZ, SIG_IGN);

@@ -172,16 +172,17 @@ static void i8042_controller(void **state)
 
     assert_int_equal(ctl(f, 0xaa), 0x55);
     assert_int_equal(ctl(f, 0xab), 0x00);
-    assert_int_equal(ctl(f, 0xa9), 0x01); /* no auxiliary port */
-    assert_int_equal(ctl(f, 0xa8), -1);
+    assert_int_equal(ctl(f, 0xa9), 0x00);
     assert_true(ctl(f, 0x20) & 0x20);
+    assert_int_equal(ctl(f, 0xa8), -1);
+    assert_false(ctl(f, 0x20) & 0x20);
     outb(f, 0x64, 0x60);
     outb(f, 0x60, 0x47);
-    assert_int_equal(ctl(f, 0x20), 0x67);
+    assert_int_equal(ctl(f, 0x20), 0x47);
     assert_int_equal(ctl(f, 0xd0) & 3, 3);
     outb(f, 0x64, 0xd3);
     outb(f, 0x60, 0x5a);
-    assert_int_equal(inb(f, 0x64) & 0x21, 0x01); /* comes back, but not as the mouse's */
+    assert_int_equal(inb(f, 0x64) & 0x21, 0x21); /* comes back as the mouse's */
     assert_int_equal(inb(f, 0x60), 0x5a);
     outb(f, 0x64, 0x65);
     outb(f, 0x60, 0x99);
@@ -189,6 +190,58 @@ static void i8042_controller(void **state)
     assert_int_equal(f->events[VM_EVENT_RESET], 0);
     outb(f, 0x64, 0xfe);
     assert_int_equal(f->events[VM_EVENT_RESET], 1);
+}
+
+/* The next byte, which must be the auxiliary port's; -1: none. */
+static int mouse_byte(struct fixture *f)
+{
+    uint8_t status = inb(f, 0x64);
+
+    if (!(status & 1))
+        return -1;
+    assert_true(status & 0x20);
+    return inb(f, 0x60);
+}
+
+static void to_mouse(struct fixture *f, uint8_t byte)
+{
+    outb(f, 0x64, 0xd4);
+    outb(f, 0x60, byte);
+}
+
+static void mouse_on_the_auxiliary_port(void **state)
+{
+    static const int status[] = {0xfa, 0x20, 2, 80, -1}, packet[] = {0x29, 5, 0xfd, -1};
+    struct fixture *f = *state;
+
+    outb(f, 0x64, 0x60);
+    outb(f, 0x60, 0x03);
+    to_mouse(f, 0xff);
+    assert_true(line_up(f, 12));
+    assert_false(line_up(f, 1));
+    assert_int_equal(mouse_byte(f), 0xfa);
+    assert_int_equal(mouse_byte(f), 0xaa);
+    assert_int_equal(mouse_byte(f), 0x00);
+    assert_false(line_up(f, 12));
+    assert_false(ps2_mouse_move(f->board.i8042, 1, 1, 0)); /* not yet told to report */
+    to_mouse(f, 0xf3);
+    assert_int_equal(mouse_byte(f), 0xfa);
+    to_mouse(f, 80);
+    assert_int_equal(mouse_byte(f), 0xfa);
+    to_mouse(f, 0xf4);
+    assert_int_equal(mouse_byte(f), 0xfa);
+    to_mouse(f, 0xe9);
+    for (unsigned i = 0; i < ARRAY_SIZE(status); i++)
+        assert_int_equal(mouse_byte(f), status[i]);
+    assert_true(ps2_mouse_move(f->board.i8042, 5, -3, 1));
+    for (unsigned i = 0; i < ARRAY_SIZE(packet); i++)
+        assert_int_equal(mouse_byte(f), packet[i]);
+    for (unsigned i = 0; i < 100; i++)
+        (void)ps2_mouse_move(f->board.i8042, 1, 1, 0);
+    assert_false(ps2_mouse_move(f->board.i8042, 1, 1, 0)); /* full */
+    outb(f, 0x64, 0xa7);
+    (void)inb(f, 0x60);
+    assert_int_equal(mouse_byte(f), -1); /* the port is off */
 }
 
 static void keyboard_commands(void **state)
@@ -368,6 +421,7 @@ int main(void)
         T(uart_loops_back),
         T(uart_modem_status_and_registers),
         T(i8042_controller),
+        T(mouse_on_the_auxiliary_port),
         T(keyboard_commands),
         T(keys_are_translated),
         T(fw_cfg_items),

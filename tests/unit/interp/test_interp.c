@@ -105,6 +105,19 @@ static void test_fault_in_block(void **state)
     assert_true(load_le64(m.ram + s->gpr[X86_RSP] + 24) & X86_FL_ZF);
 }
 
+/* PUSH and CALL by memory whose operand and stack want the same slot of the software TLB. */
+GUEST(guest_conflict, "mov $0xf0000 - 16 + 0x400000, %ebx\n lea 1f(%rip), %rax\n mov %rax, (%rbx)\n"
+                      "movq $77, 8(%rbx)\n mov $1000, %ecx\n 2: push 8(%rbx)\n pop %rdx\n add %rdx, %rsi\n"
+                      "call *(%rbx)\n dec %ecx\n jnz 2b\n hlt\n 1: inc %edi\n ret");
+
+static void test_tlb_conflict(void **state)
+{
+    MACHINE_PUT(&m, MACHINE_CODE, guest_conflict);
+    run64(MACHINE_CODE);
+    assert_int_equal(REG(RSI), 77000);
+    assert_int_equal(REG(RDI), 1000);
+}
+
 /* ---- self-modifying code ---- */
 
 /* The store changes the immediate of the very next instruction, and of one in the next block. */
@@ -220,6 +233,19 @@ static void test_page_crossing(void **state)
     assert_int_equal(REG(RAX), 0x550000);
 }
 
+/* 0x4ef000 and the stack's page have one slot of the TLB between them. */
+GUEST(guest_collide, "xor %edx, %edx\n mov $0x4ef100, %ebx\n lea 2f(%rip), %rax\n mov $1000, %ecx\n"
+                     "mov %rax, (%rbx)\n 1: call *(%rbx)\n push (%rbx)\n pop 8(%rbx)\n dec %ecx\n jnz 1b\n"
+                     "hlt\n 2: inc %edx\n ret");
+
+static void test_tlb_collision(void **state)
+{
+    MACHINE_PUT(&m, MACHINE_CODE, guest_collide);
+    run64(MACHINE_CODE);
+    assert_int_equal((uint32_t)REG(RDX), 1000);
+    assert_int_equal(REG(RSP), MACHINE_STACK);
+}
+
 /* ---- events ---- */
 
 GUEST(guest_spin, "sti\n 1: inc %rax\n jmp 1b");
@@ -328,6 +354,7 @@ int main(void)
         TEST(test_flat_32),
         TEST(test_real_mode),
         TEST(test_fault_in_block),
+        TEST(test_tlb_conflict),
         TEST(test_smc_own_block),
         TEST(test_smc_loop),
         TEST(test_smc_other_page),
@@ -335,6 +362,7 @@ int main(void)
         TEST(test_smc_by_device),
         TEST(test_remap),
         TEST(test_page_crossing),
+        TEST(test_tlb_collision),
         TEST(test_interrupt_in_loop),
         TEST(test_sti_shadow),
         TEST(test_halt_wakes),

@@ -215,6 +215,32 @@ static void topology_and_hypervisor(void **state)
     each_model(*state, check_topology);
 }
 
+static uint64_t apic_base;
+
+static bool apic_msr(struct x86_cpu *cpu, uint32_t msr, uint64_t *value)
+{
+    *value = apic_base;
+    return msr == X86_MSR_APIC_BASE;
+}
+
+/* A local APIC that is switched off is not there. */
+static void apic_bit(void **state)
+{
+    struct flat_cpu *f = *state;
+    struct x86_env env = flat_env;
+    uint32_t regs[4];
+
+    assert_true(build(&f->model, X86_CPU_V2, true));
+    env.msr_read = apic_msr;
+    f->cpu.env = &env;
+    for (unsigned on = 0; on < 2; on++) {
+        apic_base = 0xfee00000 | on << 11;
+        cpuid(f, 1, 0, regs);
+        assert_int_equal(regs[3] >> 9 & 1, on);
+    }
+    f->cpu.env = &flat_env;
+}
+
 static void bad_configurations(void **state)
 {
     struct x86_cpuid_config config = {.level = X86_CPU_V2, .vcpus = 65, .software_engine = true};
@@ -319,6 +345,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(instructions_follow_features, sys_setup, sys_teardown),
         cmocka_unit_test_setup_teardown(control_bits_follow_features, sys_setup, sys_teardown),
         cmocka_unit_test_setup_teardown(topology_and_hypervisor, sys_setup, sys_teardown),
+        cmocka_unit_test_setup_teardown(apic_bit, sys_setup, sys_teardown),
         cmocka_unit_test_setup_teardown(bad_configurations, sys_setup, sys_teardown),
         cmocka_unit_test_setup_teardown(msr_sweep, sys_setup, sys_teardown),
         cmocka_unit_test_setup_teardown(msr_rules, sys_setup, sys_teardown),

@@ -100,6 +100,47 @@ static void iret64(void **state)
     assert_int_equal(f->cpu.mode, X86_MODE_64);
 }
 
+/* In 64-bit mode SS:RSP come from the frame at every privilege. */
+static void iret64_same_level(void **state)
+{
+    struct flat_cpu *f = *state;
+
+    sys_start(f, true, 0);
+    REG(RSP) = SYS_USTACK - 3;
+    SYS_STEP(f, 0x0f, 0x0b);
+    assert_int_not_equal(REG(RSP), SYS_USTACK - 3);
+    SYS_STEP(f, 0x48, 0xcf);
+    assert_int_equal(REG(RSP), SYS_USTACK - 3);
+}
+
+/* Ring 3 may not change IF and IOPL by IRET, nor 16 bits the upper flags. */
+static void iret_flags(void **state)
+{
+    struct flat_cpu *f = *state;
+    uint64_t sp = SYS_USTACK - 40;
+
+    for (unsigned cpl = 0; cpl <= 3; cpl += 3) {
+        sys_start(f, true, cpl);
+        REG(RSP) = sp;
+        sys_put(f, sp, 8, 0x9000);
+        sys_put(f, sp + 8, 8, f->cpu.s.seg[X86_CS].selector);
+        sys_put(f, sp + 16, 8, X86_FL_FIXED | X86_FL_IF | X86_FL_IOPL | X86_FL_AC | X86_FL_ID | X86_FL_CF);
+        sys_put(f, sp + 24, 8, SYS_USTACK);
+        sys_put(f, sp + 32, 8, f->cpu.s.seg[X86_SS].selector);
+        assert_int_equal(SYS_STEP(f, 0x48, 0xcf), X86_JUMP);
+        assert_int_equal(x86_flags_get(&f->cpu), X86_FL_FIXED | X86_FL_AC | X86_FL_ID | X86_FL_CF |
+                                                     (cpl ? 0 : X86_FL_IF | X86_FL_IOPL));
+    }
+    sys_start(f, false, 0);
+    f->cpu.s.rflags |= X86_FL_ID;
+    REG(RSP) = sp;
+    sys_put(f, sp, 2, 0x9000);
+    sys_put(f, sp + 2, 2, SEL_KCODE32);
+    sys_put(f, sp + 4, 4, X86_FL_FIXED | X86_FL_AC);
+    assert_int_equal(SYS_STEP(f, 0x66, 0xcf), X86_JUMP);
+    assert_int_equal(x86_flags_get(&f->cpu), X86_FL_FIXED | X86_FL_ID);
+}
+
 /* IRET to a bad place faults before anything changed. */
 static void iret64_faults(void **state)
 {
@@ -248,6 +289,24 @@ static void double_fault(void **state)
     assert_handler(f, X86_DF);
     assert_int_equal(REG(RSP), SYS_IST1 - 48);
     assert_int_equal(f->cpu.s.cr2, 0x300000 - 8);
+}
+
+/* Page fault, then a contributory one. */
+static void page_fault_without_gate(void **state)
+{
+    struct flat_cpu *f = *state;
+
+    sys_start(f, true, 0);
+    f->ram[SYS_IDT + X86_PF * 16 + 5] = 0xe; /* not present */
+    REG(RAX) = 0x400000;
+    SYS_STEP(f, 0x8b, 0x00);
+    assert_handler(f, X86_DF);
+    /* but a benign one, then #NP, is one after the other */
+    sys_start(f, true, 0);
+    f->ram[SYS_IDT + X86_UD * 16 + 5] = 0xe;
+    SYS_STEP(f, 0x0f, 0x0b);
+    assert_handler(f, X86_NP);
+    assert_int_equal(sys_get(f, REG(RSP), 8), X86_UD * 8 + 3);
 }
 
 /* Contributory, then a page fault: no double fault, one after the other. */
@@ -428,12 +487,15 @@ int main(void)
         cmocka_unit_test_setup_teardown(same_level64_aligns, sys_setup, sys_teardown),
         cmocka_unit_test_setup_teardown(ist_and_trap_gate, sys_setup, sys_teardown),
         cmocka_unit_test_setup_teardown(iret64, sys_setup, sys_teardown),
+        cmocka_unit_test_setup_teardown(iret64_same_level, sys_setup, sys_teardown),
+        cmocka_unit_test_setup_teardown(iret_flags, sys_setup, sys_teardown),
         cmocka_unit_test_setup_teardown(iret64_faults, sys_setup, sys_teardown),
         cmocka_unit_test_setup_teardown(gate_errors, sys_setup, sys_teardown),
         cmocka_unit_test_setup_teardown(external_interrupt, sys_setup, sys_teardown),
         cmocka_unit_test_setup_teardown(nmi, sys_setup, sys_teardown),
         cmocka_unit_test_setup_teardown(shadows, sys_setup, sys_teardown),
         cmocka_unit_test_setup_teardown(double_fault, sys_setup, sys_teardown),
+        cmocka_unit_test_setup_teardown(page_fault_without_gate, sys_setup, sys_teardown),
         cmocka_unit_test_setup_teardown(serial_faults, sys_setup, sys_teardown),
         cmocka_unit_test_setup_teardown(triple_fault, sys_setup, sys_teardown),
         cmocka_unit_test_setup_teardown(inner_stack32, sys_setup, sys_teardown),

@@ -368,6 +368,68 @@ static void protection(void **state)
     assert_int_equal(f->stored_calls, 2);
 }
 
+/* The PAT bit of a large page is no address bit. */
+static void large_page_pat(void **state)
+{
+    struct flat_cpu *f = *state;
+    struct x86_translation t;
+
+    mode_start(f, &modes[2], 0);
+    map(f, &modes[2], 0x9000, 2, FLAT_RW, FLAT_RW);
+    sys_put(f, entry_gpa(&modes[2], 2, 0x9000), 8, FLAT_RW | X86_PTE_PS | BIT64(12));
+    assert_true(x86_translate(&f->cpu, 0x8123, X86_MEM_READ, X86_MMU_USER, &t));
+    assert_int_equal(t.gpa, 0x8123);
+}
+
+/* Without CR4.PGE no page is global. */
+static void global_needs_pge(void **state)
+{
+    struct flat_cpu *f = *state;
+
+    mode_start(f, &modes[2], 0);
+    map(f, &modes[2], 0x9000, 1, FLAT_RW | X86_PTE_G, FLAT_RW);
+    assert_true(store(f, 0x9000));
+    sys_put(f, entry_gpa(&modes[2], 1, 0x9000), 8, 0);
+    f->cpu.s.gpr[X86_RAX] = TABLES;
+    assert_int_equal(FLAT_EXEC(f, 0x0f, 0x22, 0xd8), X86_BREAK); /* mov cr3, rax */
+    assert_false(store(f, 0x9000));
+}
+
+static struct x86_page rom_page(struct x86_cpu *cpu, uint64_t gpa)
+{
+    struct x86_page page = flat_env_page(cpu, gpa);
+
+    page.rom = gpa == TARGET;
+    return page;
+}
+
+/* Stores to ROM are dropped, also the second one, and also A and D in tables there. */
+static void rom(void **state)
+{
+    struct flat_cpu *f = *state;
+    struct x86_env env = flat_env;
+    uint64_t value;
+
+    env.page = rom_page;
+    f->cpu.env = &env;
+    mode_start(f, &modes[2], 0);
+    map(f, &modes[2], 0x9000, 1, FLAT_RW, FLAT_RW);
+    sys_put(f, TARGET, 8, 0x1234);
+    for (unsigned i = 0; i < 3; i++) {
+        assert_true(store(f, 0x9000));
+        assert_true(x86_load(&f->cpu, 0x9000, 8, &value));
+        assert_int_equal(value, 0x1234);
+    }
+    memcpy(f->ram + TARGET, f->ram + TABLES + 0x3000, 0x1000);
+    sys_put(f, TABLES + 0x2000, 8, TARGET | FLAT_RW);
+    sys_put(f, TARGET + 9 * 8, 8, 0x60000 | FLAT_RW);
+    x86_tlb_flush(&f->cpu);
+    assert_true(store(f, 0x9000));
+    assert_int_equal(sys_get(f, 0x60000, 8), 1);
+    assert_int_equal(sys_get(f, TARGET + 9 * 8, 8), 0x60000 | FLAT_RW);
+    f->cpu.env = &flat_env;
+}
+
 static void quiet_walk(void **state)
 {
     struct flat_cpu *f = *state;
@@ -415,6 +477,9 @@ int main(void)
         cmocka_unit_test_setup_teardown(flushes, sys_setup, sys_teardown),
         cmocka_unit_test_setup_teardown(large_page_flush, sys_setup, sys_teardown),
         cmocka_unit_test_setup_teardown(protection, sys_setup, sys_teardown),
+        cmocka_unit_test_setup_teardown(large_page_pat, sys_setup, sys_teardown),
+        cmocka_unit_test_setup_teardown(global_needs_pge, sys_setup, sys_teardown),
+        cmocka_unit_test_setup_teardown(rom, sys_setup, sys_teardown),
         cmocka_unit_test_setup_teardown(quiet_walk, sys_setup, sys_teardown),
         cmocka_unit_test_setup_teardown(tables_anywhere, sys_setup, sys_teardown),
     };

@@ -19,7 +19,8 @@ static void loads(void **state)
         {0x1b, 0, 0, 0, X86_GS, -1},     {0x1b, 0, 3, 3, X86_DS, X86_GP}, {0x1f, 0, 3, 3, X86_DS, -1},
         {0x02, 0, 0, 0, X86_DS, X86_GP}, /* an LDT */
         {0x13, 0, 0, 0, X86_SS, -1},     {0x13, 3, 3, 3, X86_SS, -1},     {0x13, 3, 3, 0, X86_SS, X86_GP},
-        {0x13, 3, 0, 3, X86_SS, X86_GP}, {0x11, 0, 0, 0, X86_SS, X86_GP}, {0x1b, 0, 0, 0, X86_SS, X86_GP},
+        {0x13, 3, 0, 0, X86_SS, X86_GP}, {0x13, 3, 0, 3, X86_SS, X86_GP}, {0x11, 0, 0, 0, X86_SS, X86_GP},
+        {0x1b, 0, 0, 0, X86_SS, X86_GP},
     };
 
     for (unsigned i = 0; i < ARRAY_SIZE(cases) * 2; i++) {

@@ -155,6 +155,30 @@ static void control_registers(void **state)
     assert_fault(f, write_cr(f, 2, 0), X86_GP);
 }
 
+static void paging_off(void **state)
+{
+    struct flat_cpu *f = *state;
+    struct x86_state *s = &f->cpu.s;
+
+    sys_start(f, true, 0);
+    flat_mode(f, X86_MODE_32, 0); /* compatibility mode: only from there */
+    s->cr4 |= X86_CR4_PCIDE;
+    assert_fault(f, write_cr(f, 0, X86_CR0_PE), X86_GP);
+    s->cr4 &= ~(uint64_t)X86_CR4_PCIDE;
+    assert_int_equal(write_cr(f, 0, X86_CR0_PE), X86_BREAK);
+    assert_false(s->efer & X86_EFER_LMA);
+    s->cr4 &= ~(uint64_t)X86_CR4_PAE; /* LME without PAE */
+    assert_fault(f, write_cr(f, 0, X86_CR0_PE | X86_CR0_PG), X86_GP);
+    s->cr4 |= X86_CR4_PAE;
+    s->seg[X86_TR].attr = X86_SEG_P | 3; /* a 16-bit TSS */
+    assert_fault(f, write_cr(f, 0, X86_CR0_PE | X86_CR0_PG), X86_GP);
+
+    sys_start_real(f);
+    REG(RAX) = 1;
+    assert_int_equal(FLAT_EXEC(f, 0x0f, 0x01, 0xf0), X86_BREAK); /* lmsw ax */
+    assert_true(s->cr0 & X86_CR0_PE);
+}
+
 static void smap_and_ac(void **state)
 {
     struct flat_cpu *f = *state;
@@ -214,6 +238,12 @@ static void unit_checks(void **state)
         else
             assert_fault(f, result, (uint8_t)cases[i].vector);
     }
+    sys_start_real(f);
+    s->cr4 |= X86_CR4_OSXSAVE;
+    s->xcr0 = 7;
+    assert_int_equal(x86_decode(avx, sizeof(avx), X86_MODE_64, &f->insn),
+                     0); /* as if real mode decoded VEX */
+    assert_fault(f, x86_check(&f->cpu, &f->insn), X86_UD);
     sys_start(f, true, 3);
     s->xcr0 = X86_XCR0_X87 | X86_XCR0_SSE;
     assert_fault(f, flat_exec(f, avx, sizeof(avx)), X86_UD);
@@ -299,7 +329,10 @@ static void ports(void **state)
     f->cpu.s.rflags &= ~(uint64_t)X86_FL_IOPL;
     f->cpu.s.seg[X86_TR].limit = 0x67 + 0x10 / 8;
     assert_fault(f, FLAT_EXEC(f, 0xe4, 0x11), X86_GP); /* the byte after must be there too */
-    f->cpu.s.seg[X86_TR].attr = X86_SEG_P | 0x3;       /* a 16-bit TSS has no bitmap */
+    f->cpu.s.seg[X86_TR].limit++;
+    assert_int_equal(FLAT_EXEC(f, 0xe4, 0x08), X86_BREAK);
+    assert_fault(f, FLAT_EXEC(f, 0xe4, 0x11), X86_GP);
+    f->cpu.s.seg[X86_TR].attr = X86_SEG_P | 0x3; /* a 16-bit TSS has no bitmap */
     assert_fault(f, FLAT_EXEC(f, 0xe4, 0), X86_GP);
 }
 
@@ -433,6 +466,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(syscall_vendors, sys_setup, sys_teardown),
         cmocka_unit_test_setup_teardown(sysenter32, sys_setup, sys_teardown),
         cmocka_unit_test_setup_teardown(control_registers, sys_setup, sys_teardown),
+        cmocka_unit_test_setup_teardown(paging_off, sys_setup, sys_teardown),
         cmocka_unit_test_setup_teardown(smap_and_ac, sys_setup, sys_teardown),
         cmocka_unit_test_setup_teardown(unit_checks, sys_setup, sys_teardown),
         cmocka_unit_test_setup_teardown(counters_and_bases, sys_setup, sys_teardown),
