@@ -12,7 +12,7 @@ import subprocess
 
 import pytest
 
-from dmesg import complaints
+from dmesg import must_be_quiet
 from harness import BUILD, ENGINE, GUESTS, TOP, Console, batuta
 
 HERE = pathlib.Path(__file__).parent
@@ -25,6 +25,14 @@ def is_sanitized():
 
 
 # ---- nested: batuta under KVM under QEMU ----
+
+# What the test bed itself brings.
+NESTED_ALLOWED = [
+    # The emulated processor (EPYC) is of a kind that has this weakness, without its microcode.
+    r"Speculative Return Stack Overflow",
+    # TCG's time stamp counters are not known to go together: KVM does not promise a stable clock.
+    r"Unstable clock detected|If you want to keep using the local clock|trace_clock=local|on the kernel command line",
+]
 
 def libraries(program):
     """What the dynamic linker needs for it, itself included."""
@@ -97,7 +105,7 @@ def test_linux_under_nested_svm(nested):
     start = float(console.run("cat /proc/uptime").split()[0])
     console.run("sleep 2")
     assert 1.8 < float(console.run("cat /proc/uptime").split()[0]) - start < 30
-    assert complaints(console) == []
+    must_be_quiet(console, NESTED_ALLOWED)
     console.type("poweroff -f\n")
     console.wait_for("outer: batuta ended with 0")
     assert console.end() == 0
