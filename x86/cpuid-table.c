@@ -96,6 +96,8 @@ const struct x86_feature_row x86_feature_table[] = {
     ROW(ARCH_CAPABILITIES, "arch_capabilities", 7, 0, EDX, 29, V2, HARDWARE, ANY, 0),
     ROW(SSBD,        "ssbd",         7, 0, EDX, 31, V2, HARDWARE, INTEL, HARD),
 
+    ROW(BHI_CTRL,    "bhi_ctrl",     7, 2, EDX,  4, V2, HARDWARE, INTEL, 0), /* spares the loop that clears branch history */
+
     ROW(XSAVEOPT,    "xsaveopt",   0xd, 1, EAX,  0, V3, HOST,     ANY, 0),
     ROW(XSAVEC,      "xsavec",     0xd, 1, EAX,  1, V3, HOST,     ANY, 0),
     ROW(XGETBV1,     "xgetbv1",    0xd, 1, EAX,  2, V3, HOST,     ANY, 0),

@@ -196,7 +196,11 @@ static void add_basic(struct builder *b)
         add_caches(b, 4);
     }
     leaf_set(b, 6, 0, 0, 0, 0);
-    subleaf_set(b, 7, 0, 0, 0, 0, 0);
+    subleaf_set(b, 7, 0, b->amd ? 0 : 2, 0, 0, 0);
+    if (!b->amd) {
+        subleaf_set(b, 7, 1, 0, 0, 0, 0);
+        subleaf_set(b, 7, 2, 0, 0, 0, 0);
+    }
     add_topology(b, 0xb);
     if (b->model->xcr0_allowed) {
         uint32_t size = b->model->xcr0_allowed & X86_XCR0_AVX ? 832 : 576;

@@ -259,8 +259,8 @@ static uint64_t spec_ctrl_bits(const struct x86_cpu *cpu)
         uint16_t feature;
         uint16_t bits;
     } map[] = {
-        {X86_FEAT_SPEC_CTRL, 1}, {X86_FEAT_AMD_IBRS, 1}, {X86_FEAT_STIBP, 2},
-        {X86_FEAT_AMD_STIBP, 2}, {X86_FEAT_SSBD, 4},     {X86_FEAT_AMD_SSBD, 4},
+        {X86_FEAT_SPEC_CTRL, 1}, {X86_FEAT_AMD_IBRS, 1}, {X86_FEAT_STIBP, 2},        {X86_FEAT_AMD_STIBP, 2},
+        {X86_FEAT_SSBD, 4},      {X86_FEAT_AMD_SSBD, 4}, {X86_FEAT_BHI_CTRL, 0x400},
     };
     uint64_t bits = 0;
 

@@ -67,7 +67,7 @@ static void protect(struct interp *in, struct interp_page *page)
     uint64_t seq = ivm->seq + 1;
 
     __atomic_store_n(&ivm->seq, seq, __ATOMIC_SEQ_CST);
-    page->ram->seq = seq;
+    __atomic_store_n(&page->ram->seq, seq, __ATOMIC_SEQ_CST);
     in->stats.protected_pages++;
     x86_tlb_protect(&in->vcpu->cpu, page->gpa);
     for (unsigned i = 0; i < vm->vcpu_count; i++) {
@@ -105,11 +105,12 @@ bool interp_track(struct interp *in, struct interp_page *page, unsigned first, u
 bool interp_sealed(const struct interp *in, const struct interp_ram *ram)
 {
     struct vm *vm = in->ivm->vm;
+    uint64_t seq = ram ? __atomic_load_n(&ram->seq, __ATOMIC_SEQ_CST) : 0;
 
     for (unsigned i = 0; ram && i < vm->vcpu_count; i++) {
         const struct interp *other = interp_of(vm, i);
 
-        if (other && other != in && __atomic_load_n(&other->ack, __ATOMIC_SEQ_CST) < ram->seq)
+        if (other && other != in && __atomic_load_n(&other->ack, __ATOMIC_SEQ_CST) < seq)
             return false;
     }
     return true;
