@@ -152,7 +152,7 @@ struct interp_vm {
 #define INTERP_POSTED_MAX 16
 
 #define INTERP_CHUNK      KIB(256)
-#define INTERP_MAX_CHUNKS 16
+#define INTERP_MAX_CHUNKS 10
 
 /* What op.insn of interp_op_vector points to. */
 struct interp_vector {
