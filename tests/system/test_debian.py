@@ -141,7 +141,7 @@ def test_kernel_panic_is_an_event(disk):
     with debian(disk, "--net", "none", "--snapshot", append=f"{APPEND} init=/bin/bash") as guest:
         qmp = guest.qmp()
         guest.wait_for("job control", 120)
-        guest.run("mount -t proc proc /proc; mount -t sysfs sys /sys; modprobe pvpanic-mmio")
+        guest.run("mount -t proc proc /proc; mount -t sysfs sys /sys; /sbin/modprobe pvpanic-mmio")
         guest.type("echo c >/proc/sysrq-trigger\n")
         guest.wait_for("sysrq triggered crash")
         assert qmp.wait_event("GUEST_PANICKED")["data"]["action"] == "poweroff"
