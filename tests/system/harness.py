@@ -162,6 +162,7 @@ class Console:
 
     def boot(self, seconds=180):
         self.wait_for("batuta: shell ready", seconds)
+        self.run("dmesg -n 1") # or the kernel talks into what commands print
         return self
 
     def run(self, command, seconds=60, check=True):

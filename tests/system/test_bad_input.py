@@ -87,8 +87,9 @@ def command(arguments):
 
 
 def allow_core():
-    resource.setrlimit(resource.RLIMIT_CORE, (0, 0) if os.environ.get("BATUTA_NO_CORE") else
-                       (resource.getrlimit(resource.RLIMIT_CORE)[1],) * 2)
+    """So that a crash would leave one behind, to be found."""
+    most = resource.getrlimit(resource.RLIMIT_CORE)[1]
+    resource.setrlimit(resource.RLIMIT_CORE, (most, most))
 
 
 def one_clear_line(text, words):
