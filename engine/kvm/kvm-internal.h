@@ -84,6 +84,10 @@ void kvm_cpuid_tsc(struct vm *vm, uint32_t khz);
 enum vm_exit kvm_vcpu_run(struct vcpu *vcpu);
 void kvm_vcpu_kick(struct vcpu *vcpu);
 
+/* kvm-step.c: the instruction at rip by x86_step(); go_on: KVM may continue. */
+enum vm_exit kvm_step(struct vcpu *vcpu, bool *go_on);
+void kvm_step_finish(struct vcpu *vcpu);
+
 /* kvm-alone.c: the first is engine_ops; the others go around KVM_RUN. */
 void kvm_exclusive(struct vcpu *vcpu, bool begin);
 /* False: another vCPU was alone meanwhile, look at the requests again. */

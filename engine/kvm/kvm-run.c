@@ -47,33 +47,6 @@ static void handle_mmio(struct vcpu *vcpu, struct kvm_run *run)
     }
 }
 
-/* KVM could not emulate the instruction at rip: the reference semantics finish it. */
-static enum vm_exit finish_instruction(struct vcpu *vcpu, bool *go_on)
-{
-    struct vm *vm = vcpu->vm;
-
-    *go_on = false;
-    if (kvm_step_get(vcpu) < 0)
-        return VM_EXIT_ERROR;
-    if (!vcpu->cpu.tlb) {
-        vcpu->cpu.tlb = vm->plat->ops->alloc(vm->plat, sizeof(*vcpu->cpu.tlb));
-        if (!vcpu->cpu.tlb)
-            return VM_EXIT_ERROR;
-    }
-    x86_state_changed(&vcpu->cpu);
-    vm_trace(vm, ENGINE, "kvm gives up at 0x%llx: interpreting", (unsigned long long)vcpu->cpu.s.rip);
-    while (!kvm_guest_enter(vcpu)) {
-    }
-    (void)x86_step(&vcpu->cpu);
-    kvm_guest_leave(vcpu);
-    if (vcpu->cpu.s.activity == X86_ACT_SHUTDOWN)
-        return VM_EXIT_SHUTDOWN;
-    if (kvm_step_put(vcpu) < 0)
-        return VM_EXIT_ERROR;
-    *go_on = true;
-    return VM_EXIT_REQUEST;
-}
-
 static void end_of_interrupt(struct vcpu *vcpu, uint8_t vector)
 {
     struct vm *vm = vcpu->vm;
@@ -106,7 +79,7 @@ static enum vm_exit handle_exit(struct vcpu *vcpu, struct kvm_run *run, bool *go
         return VM_EXIT_REQUEST;
     case KVM_EXIT_INTERNAL_ERROR:
         if (run->internal.suberror == KVM_INTERNAL_ERROR_EMULATION)
-            return finish_instruction(vcpu, go_on);
+            return kvm_step(vcpu, go_on);
         break;
     case KVM_EXIT_SHUTDOWN:
         *go_on = false;

@@ -181,6 +181,7 @@ static void kvm_vcpu_finish(struct vcpu *vcpu)
 
     if (!v)
         return;
+    kvm_step_finish(vcpu);
     if (v->run)
         munmap(v->run, kvm_vm_of(vcpu->vm)->run_size);
     if (v->fd >= 0)

@@ -13,7 +13,7 @@ import subprocess
 import pytest
 
 from dmesg import must_be_quiet
-from harness import BUILD, ENGINE, GUESTS, TOP, Console, batuta
+from harness import BUILD, ENGINE, GUESTS, TOP, Console, Guest, batuta
 
 HERE = pathlib.Path(__file__).parent
 PASS = 0x21
@@ -129,7 +129,7 @@ needs_kvm = pytest.mark.skipif(bool(kvm_missing()), reason=str(kvm_missing()))
 def selftest(tmp_path_factory):
     folder = TOP / "tests" / "guest" / "kernel"
     out = tmp_path_factory.mktemp("selftest") / "selftest.elf"
-    subprocess.run([folder / "build", out, folder / "selftest.c"], check=True)
+    subprocess.run([folder / "build", out, folder / "moving.c", folder / "selftest.c"], check=True)
     return out
 
 
@@ -138,7 +138,9 @@ def run_selftest(kernel, name, engine, *more):
                   "--kernel", kernel, "--append", name, *more, timeout=90)
 
 
-NAMES = re.findall(r'\{"(\w+)", \w+\}', (TOP / "tests" / "guest" / "kernel" / "selftest.c").read_text())
+# Those that run by themselves.
+NAMES = [n for n in re.findall(r'\{"(\w+)", \w+\}', (TOP / "tests" / "guest" / "kernel" / "selftest.c").read_text())
+         if n != "moving"]
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -162,6 +164,42 @@ def test_emulation_failure_falls_back(selftest):
     if "kvm gives up" not in done.stderr:
         pytest.skip("this KVM needs no help with LOCK CMPXCHG16B")
     assert 1 <= done.stderr.count("kvm gives up") < 1000, "KVM did not go on afterwards"
+
+
+# Those that depend on what the processor behind the engine offers.
+MSRS_BY_FEATURE = {0x3b, 0x48, 0x10a, 0x6e0, 0xc0000103}
+
+
+@needs_kvm
+def test_same_msrs_everywhere(selftest):
+    """An MSR that our model does not have faults under KVM too, and one that it has is there."""
+    there = {}
+    for engine in (ENGINE, "kvm"):
+        done = run_selftest(selftest, "list_msrs", engine)
+        there[engine] = {int(n, 16) for n in re.findall(r"^msr (\w+)", done.stdout, re.M)} - MSRS_BY_FEATURE
+    assert there["kvm"] == there[ENGINE]
+    assert {0x10, 0x1b, 0xfe, 0x277, 0x2ff, 0x4b564d01, 0xc0000080} < there["kvm"]
+
+
+@needs_kvm
+@pytest.mark.parametrize("source", ["kvm", ENGINE])
+@pytest.mark.parametrize("target", ["kvm", ENGINE])
+def test_saved_guest_moves(selftest, source, target, tmp_path):
+    """A guest that waits for a byte is saved, and goes on under the other engine, or the same."""
+    state = tmp_path / "state"
+    options = ["--memory", "64M", "--cpus", "2", "--net", "none", "--debug-exit", "0xf4", "--no-reboot",
+               "--kernel", selftest, "--append", "moving"]
+    with Guest(*options, engine=source, control=True, default_boot=False) as guest:
+        guest.wait_for("ready", 60)
+        qmp = guest.qmp()
+        qmp.command("x-batuta-save", file=str(state))
+        assert qmp.command("query-status")["status"] == "running"
+        # It goes on where it was saved, too.
+        guest.type("x")
+        assert guest.end() == PASS, guest.tail()
+    with Guest(*options, "--load", state, engine=target, control=True, default_boot=False) as guest:
+        guest.type("x")
+        assert guest.end() == PASS, guest.tail()
 
 
 def test_names():
