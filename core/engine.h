@@ -63,8 +63,8 @@ struct engine_ops {
     void (*extint)(struct vm *vm, bool level);
     /* own_lapic: the interrupt lines that the IO-APIC routes with level trigger, for EOI exits. Lock held. */
     void (*ioapic_changed)(struct vm *vm);
-    /* Writes of `value` (any, if !match) of `size` bytes at address become a signal of the descriptor instead
-     * of an exit. NULL or -ENOSYS: not available. */
+    /* Writes of `size` bytes at address become a signal of the descriptor instead of an exit (add), or no
+     * longer. NULL or an error: not available. Lock held; see core/doorbell.h. */
     int (*ioeventfd)(struct vm *vm, bool mmio, uint64_t address, unsigned size, int fd, bool add);
 };
 

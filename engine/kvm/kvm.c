@@ -235,8 +235,11 @@ static int kvm_add_ioeventfd(struct vm *vm, bool mmio, uint64_t address, unsigne
         .fd = fd,
         .flags = (mmio ? 0 : KVM_IOEVENTFD_FLAG_PIO) | (add ? 0 : KVM_IOEVENTFD_FLAG_DEASSIGN),
     };
+    int r = kvm_ioctl(kvm_vm_of(vm)->vm_fd, KVM_IOEVENTFD, &e);
 
-    return kvm_ioctl(kvm_vm_of(vm)->vm_fd, KVM_IOEVENTFD, &e);
+    vm_trace(vm, ENGINE, "doorbell at 0x%llx %s (%d)", (unsigned long long)address, add ? "added" : "removed",
+             r);
+    return r;
 }
 
 const struct engine_ops kvm_engine = {
