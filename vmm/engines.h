@@ -12,7 +12,8 @@
 /* The one that is asked for, if it can run here; or the best that can. NULL with an error. */
 const struct engine_ops *engine_choose(int choice, struct error *err);
 
-/* Ring-0 instructions per second under KVM; the error says why there are none. */
+/* Measures ring-0 instructions per second under KVM, and remembers them (vmm/kvm-speed.h); the error says why
+ * there are none. */
 int engine_kvm_speed(uint64_t *instructions_per_second, struct error *err);
 
 #endif

@@ -143,10 +143,13 @@ static void write_msrs(void)
     CHECK(try_run(write_unknown) == 13);
 }
 
+void doorbell(void);
 void moving(void);
 
 const struct test tests[] = {
-    {"traps", traps},           {"cmpxchg16b", cmpxchg16b}, {"timer", timer},
-    {"halt", halt_wakes},       {"arithmetic", arithmetic}, {"list_msrs", list_msrs},
-    {"write_msrs", write_msrs}, {"moving", moving},         {0},
+    {"traps", traps},           {"cmpxchg16b", cmpxchg16b},
+    {"timer", timer},           {"halt", halt_wakes},
+    {"arithmetic", arithmetic}, {"list_msrs", list_msrs},
+    {"write_msrs", write_msrs}, {"moving", moving},
+    {"doorbell", doorbell},     {0},
 };
