@@ -54,6 +54,11 @@ struct engine_ops {
     void (*memory_written)(struct vm *vm, uint64_t gpa, uint64_t len);
     /* What lies behind a RAM page for cpu.env->page: may it be written without telling? NULL: yes. */
     bool (*page_write_fast)(struct vm *vm, uint64_t gpa);
+    /* Engines whose guests store to RAM by themselves: notes which pages they write from now on (or no
+     * longer), and adds to mem.dirty those since the last time. Lock held; 0 or a negative errno. NULL:
+     * mem.dirty is kept up to date. */
+    int (*dirty_track)(struct vm *vm, bool on);
+    int (*dirty_collect)(struct vm *vm);
     /* Stops all other vCPUs between two instructions until the matching end, for cpu.env->exclusive_begin.
      * The vCPU's thread, lock not held. NULL: such accesses are not atomic. */
     void (*exclusive)(struct vcpu *vcpu, bool begin);

@@ -68,6 +68,11 @@ void kvm_msi(struct vm *vm, uint64_t address, uint32_t data);
 void kvm_extint(struct vm *vm, bool level);
 void kvm_ioapic_changed(struct vm *vm);
 
+/* kvm-memory.c: the last two are engine_ops */
+int kvm_memory_add(struct kvm_vm *k, const struct vm *vm, struct error *err);
+int kvm_dirty_track(struct vm *vm, bool on);
+int kvm_dirty_collect(struct vm *vm);
+
 /* kvm-clock.c: the first two are engine_ops; the others exchange cpu.s.tsc_offset. */
 void kvm_clock_changed(struct vm *vm, bool running);
 int kvm_tsc_rate(struct vm *vm, uint32_t khz);

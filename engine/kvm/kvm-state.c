@@ -273,17 +273,23 @@ static int put(struct vcpu *vcpu, bool at_rest)
 {
     int fd = kvm_vcpu_of(vcpu)->fd;
     struct x86_state *s = &vcpu->cpu.s;
+    const char *what;
     int e;
 
     x86_state_flush(&vcpu->cpu);
-    if ((e = put_sregs(fd, vcpu)) < 0 || (e = put_regs(fd, s)) < 0 || (e = put_fpu(fd, vcpu)) < 0)
-        return e;
     kvm_msrs_transfer(fd, s, at_rest, true);
-    if (at_rest && (e = kvm_tsc_put(vcpu)) < 0)
-        return e;
-    if ((e = transfer_debug(fd, s, true)) < 0 || (e = put_events(fd, s)) < 0)
-        return e;
-    return put_activity(fd, s);
+    if ((what = "control registers and segments", (e = put_sregs(fd, vcpu)) < 0) ||
+        (what = "general registers", (e = put_regs(fd, s)) < 0) ||
+        (what = "vector registers", (e = put_fpu(fd, vcpu)) < 0) ||
+        (what = "time stamp counter", (e = at_rest ? kvm_tsc_put(vcpu) : 0) < 0) ||
+        (what = "debug registers", (e = transfer_debug(fd, s, true)) < 0) ||
+        (what = "pending events", (e = put_events(fd, s)) < 0) ||
+        (what = "activity", (e = put_activity(fd, s)) < 0))
+        vm_log(vcpu->vm, LOG_ERROR,
+               "vCPU %u: KVM refuses its %s (%s); CR0 %llx, CR4 %llx, EFER %llx, XCR0 %llx", vcpu->index,
+               what, strerror(-e), (unsigned long long)s->cr0, (unsigned long long)s->cr4,
+               (unsigned long long)s->efer, (unsigned long long)s->xcr0);
+    return e;
 }
 
 /* The activity first: asked for it, KVM carries out an INIT or start-up IPI that has come, which changes the

@@ -86,26 +86,6 @@ static int kvm_probe(struct error *err)
     return r;
 }
 
-static int add_memory(struct kvm_vm *k, const struct vm *vm, struct error *err)
-{
-    for (unsigned i = 0; i < vm->mem.ram_count; i++) {
-        const struct mem_ram *ram = &vm->mem.ram[i];
-        struct kvm_userspace_memory_region region = {
-            .slot = i,
-            .flags = ram->rom ? KVM_MEM_READONLY : 0,
-            .guest_phys_addr = ram->gpa,
-            .memory_size = ram->size,
-            .userspace_addr = (uintptr_t)ram->host,
-        };
-        int r = kvm_ioctl(k->vm_fd, KVM_SET_USER_MEMORY_REGION, &region);
-
-        if (r < 0)
-            return error_set(err, -r, "KVM refuses %llu bytes of guest memory at 0x%llx",
-                             (unsigned long long)ram->size, (unsigned long long)ram->gpa);
-    }
-    return 0;
-}
-
 static void kvm_vm_finish(struct vm *vm)
 {
     struct kvm_vm *k = kvm_vm_of(vm);
@@ -154,7 +134,7 @@ static int create_vm(struct kvm_vm *k, struct vm *vm, struct error *err)
         return error_set(err, -r, "KVM refuses the split irqchip");
     if ((r = kvm_msr_filter(k, err)) < 0 || (r = kvm_cpuid_load(k, err)) < 0)
         return r;
-    return add_memory(k, vm, err);
+    return kvm_memory_add(k, vm, err);
 }
 
 static int kvm_vm_init(struct vm *vm, struct error *err)
@@ -260,6 +240,8 @@ const struct engine_ops kvm_engine = {
     .tsc_rate = kvm_tsc_rate,
     .clock_changed = kvm_clock_changed,
     .exclusive = kvm_exclusive,
+    .dirty_track = kvm_dirty_track,
+    .dirty_collect = kvm_dirty_collect,
     .msi = kvm_msi,
     .extint = kvm_extint,
     .ioapic_changed = kvm_ioapic_changed,
