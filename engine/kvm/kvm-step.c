@@ -1,34 +1,10 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* An instruction that KVM gave up on: the reference semantics finish it on the same state. */
 #include <errno.h>
-#include <stdlib.h>
-#include <sys/mman.h>
-#include <unistd.h>
 
 #include "engine/kvm/kvm-internal.h"
+#include "engine/thunk-memory.h"
 #include "x86/exec.h"
-#include "x86/thunk.h"
-
-/* Vector instructions run as the host's own, from one piece of memory seen twice, writable and executable. */
-static int map_thunks(struct x86_thunks *thunks)
-{
-    size_t size = X86_THUNKS_CODE_SIZE;
-    void *w = MAP_FAILED, *x = MAP_FAILED;
-    int fd = memfd_create("batuta-kvm-thunks", MFD_CLOEXEC), r = 0;
-
-    if (fd < 0)
-        return -errno;
-    if (ftruncate(fd, (off_t)size) < 0 ||
-        (w = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0)) == MAP_FAILED ||
-        (x = mmap(NULL, size, PROT_READ | PROT_EXEC, MAP_SHARED, fd, 0)) == MAP_FAILED)
-        r = -errno;
-    close(fd);
-    if (r < 0 && w != MAP_FAILED)
-        munmap(w, size);
-    if (r == 0)
-        x86_thunks_init(thunks, w, x, size);
-    return r;
-}
 
 /* What x86_step() wants beside the state; only vCPUs that need it have it. */
 static int prepare(struct vcpu *vcpu)
@@ -47,7 +23,7 @@ static int prepare(struct vcpu *vcpu)
     thunks = plat->ops->alloc(plat, sizeof(*thunks));
     if (!thunks)
         return -ENOMEM;
-    r = map_thunks(thunks);
+    r = thunk_memory_init(thunks);
     if (r < 0)
         plat->ops->free(plat, thunks);
     else
@@ -59,10 +35,7 @@ void kvm_step_finish(struct vcpu *vcpu)
 {
     struct x86_thunks *thunks = vcpu->cpu.thunks;
 
-    if (!thunks)
-        return;
-    munmap(thunks->write_map, thunks->size);
-    munmap((void *)thunks->exec_map, thunks->size);
+    thunk_memory_finish(thunks);
     vcpu->vm->plat->ops->free(vcpu->vm->plat, thunks);
     vcpu->cpu.thunks = NULL;
 }
