@@ -118,7 +118,7 @@ static int make_vm(struct vmm *vmm, struct error *err)
 static int make_cpus(struct vmm *vmm, struct error *err)
 {
     static const enum x86_cpu_level levels[] = {
-        [CPU_DEFAULT] = X86_CPU_V2, [CPU_V2] = X86_CPU_V2, [CPU_V3] = X86_CPU_V3, [CPU_HOST] = X86_CPU_HOST};
+        [CPU_V2] = X86_CPU_V2, [CPU_V3] = X86_CPU_V3, [CPU_HOST] = X86_CPU_HOST};
     const struct engine_ops *engine = engine_choose(vmm->options.engine, err);
     struct x86_cpuid_config config = {
         .level = levels[vmm->options.cpu],
