@@ -66,6 +66,7 @@ bench:
 	@bench/run --output build/bench.json
 
 format:
+	@tools/setup run test
 	@git ls-files '*.c' '*.h' | xargs clang-format -i
 
 install: build
