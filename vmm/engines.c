@@ -3,6 +3,7 @@
 
 #include <string.h>
 
+#include "core/vm.h"
 #include "engine/interp/interp.h"
 #include "engine/kvm/kvm.h"
 
@@ -17,6 +18,13 @@ static const struct {
 int engine_kvm_speed(uint64_t *instructions_per_second, struct error *err)
 {
     return kvm_measure(instructions_per_second, err);
+}
+
+void engine_statistics(struct vcpu *vcpu, char *buf, size_t size)
+{
+    buf[0] = 0;
+    if (vcpu->vm->engine == &interp_engine)
+        interp_stats_format(vcpu, buf, size);
 }
 
 /* Should --engine auto pass it over, although it runs? */

@@ -262,6 +262,20 @@ static int run(struct vmm *vmm, struct error *err)
     return r;
 }
 
+/* The vCPUs have ended. */
+static void trace_statistics(struct vmm *vmm)
+{
+    for (unsigned i = 0; i < vmm->vm.vcpu_count; i++) {
+        char text[1024], *rest = text, *line;
+
+        engine_statistics(vmm->vm.vcpu[i], text, sizeof(text));
+        while ((line = strsep(&rest, "\n"))) {
+            if (*line)
+                vm_trace(&vmm->vm, ENGINE, "vCPU %u: %s", i, line);
+        }
+    }
+}
+
 static void tear_down(struct vmm *vmm)
 {
     control_destroy(vmm->control);
@@ -293,6 +307,8 @@ static int run_vm(struct vmm *vmm)
     int r = build(vmm, &err), status;
 
     r = r < 0 ? r : run(vmm, &err);
+    if (r == 0)
+        trace_statistics(vmm);
     status = r < 0 ? STATUS_ERROR : lifecycle_status(vmm);
     tear_down(vmm);
     if (r < 0)
