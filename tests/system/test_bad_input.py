@@ -17,7 +17,7 @@ import time
 import pytest
 
 import images
-from harness import BUILD, ENGINE, GUESTS, PATIENCE, TOP, Guest
+from harness import BUILD, ENGINE, GUESTS, PATIENCE, TOP, Guest, batuta
 
 LINE_MAX = 400
 DEBRIS = re.compile(r"Sanitizer|runtime error|Assertion|Traceback|terminate called|Segmentation|core dumped")
@@ -96,7 +96,7 @@ def one_clear_line(text, words):
     lines = [line for line in text.splitlines() if line.strip()]
     assert len(lines) == 1, f"not one line but {len(lines)}:\n{text}"
     line = lines[0]
-    assert line.startswith("batuta: "), line
+    assert line.startswith(("batuta: ", "batuta ctl: ", "batuta doctor: ")), line
     assert len(line) <= LINE_MAX, line
     assert not DEBRIS.search(line), line
     for word in words:
@@ -509,3 +509,36 @@ def test_storage_fails_under_the_guest(tmp_path):
             assert guest.qmp().command("query-status")["status"] == "running"
             guest.type("poweroff -f\n")
             assert guest.end() == 0
+
+
+# ---- the other commands ----
+
+@pytest.mark.parametrize("arguments", [["help"], ["help", "run"], ["help", "doctor"], ["help", "ctl"], ["--help"],
+                                       ["run", "--help"], ["doctor", "--help"], ["ctl", "--help"], ["run", "-h"],
+                                       ["run", "--memory", "lots", "--help"]])
+def test_help(arguments):
+    done = batuta(*arguments)
+    assert done.returncode == 0 and done.stderr == ""
+    assert done.stdout.startswith("Usage: batuta ")
+
+
+@pytest.mark.parametrize("arguments, status, words", [
+    (["rnu"], 2, ["rnu", "run"]),
+    (["help", "rnu"], 2, ["rnu", "run"]),
+    (["doctor", "--jsn"], 2, ["--jsn", "--json"]),
+    (["ctl", "nowhere.sock", "query-status"], 1, ["nowhere.sock", "--control"]),
+    (["ctl", "/dev/null", "query-status"], 1, ["/dev/null"]),
+    (["ctl", "/" + "x" * 200, "query-status"], 1, ["too long"]),
+])
+def test_wrong_command(tmp_path, arguments, status, words):
+    done = batuta(*arguments, cwd=tmp_path)
+    assert done.returncode == status and done.stdout == ""
+    one_clear_line(done.stderr, words)
+
+
+def test_ctl_of_a_silent_socket(box):
+    """Somebody else's socket, a console's say, never greets."""
+    box.listener(socket.AF_UNIX, str(box.path("s")))
+    done = batuta("ctl", box.path("s"), "query-status")
+    assert done.returncode == 1
+    one_clear_line(done.stderr, ["/s", "QMP"])
