@@ -69,7 +69,9 @@ format:
 	@tools/setup run test
 	@git ls-files '*.c' '*.h' | xargs clang-format -i
 
-install: build
+install: build/build.ninja
+	@meson configure build -Dprefix=$(abspath $(PREFIX))
+	@$(NINJA) --quiet
 	@DESTDIR=$(DESTDIR) meson install -C build --quiet
 
 clean:
