@@ -352,6 +352,26 @@ def test_no_memory(box, megabytes):
     complains(box, [*good(box), "--memory", "1G"], ["memory"], limits=limit)
 
 
+def test_file_size_limit(box):
+    """ulimit -f, which guest memory is subject to as well; not the signal's death."""
+    def limit():
+        allow_core()
+        resource.setrlimit(resource.RLIMIT_FSIZE, (20 * MIB, 20 * MIB))
+
+    complains(box, good(box), ["memory"], limits=limit)
+
+
+def test_disk_beyond_the_file_size_limit(box):
+    def limit():
+        resource.setrlimit(resource.RLIMIT_FSIZE, (300 * MIB, 300 * MIB))
+
+    disk = box.sparse("d.img", 400 * MIB)
+    with Guest("--memory", "256M", "--disk", disk, preexec_fn=limit) as guest:
+        guest.boot()
+        assert "rror" in guest.run("dd if=/dev/zero of=/dev/vda bs=1M seek=320 count=4 oflag=direct 2>&1", check=False)
+        assert guest.run("echo still here") == "still here"
+
+
 def test_no_descriptors(box):
     def limit():
         allow_core()
@@ -456,7 +476,9 @@ def test_terminal_closes():
     one_clear_line("\n".join(lines), ["console is lost"])
 
 
-def test_terminal_is_restored():
+@pytest.mark.parametrize("numbers", [[signal.SIGTERM] * 2, [signal.SIGABRT], [signal.SIGUSR1], [signal.SIGALRM],
+                                     [signal.SIGXCPU]])
+def test_terminal_is_restored(numbers):
     master, slave = pty.openpty()
     before = termios.tcgetattr(slave)
 
@@ -467,9 +489,9 @@ def test_terminal_is_restored():
     process = subprocess.Popen(linux(), stdin=slave, stdout=slave, stderr=subprocess.DEVNULL, preexec_fn=own_terminal)
     os.read(master, 100)
     assert termios.tcgetattr(slave) != before
-    process.send_signal(signal.SIGTERM)
-    time.sleep(0.3)
-    process.send_signal(signal.SIGTERM)
+    for number in numbers:
+        process.send_signal(number)
+        time.sleep(0.3)
     assert process.wait(60 * PATIENCE) != 0
     assert termios.tcgetattr(slave) == before
     os.close(slave)
