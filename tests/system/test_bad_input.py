@@ -8,6 +8,7 @@ import pathlib
 import pty
 import re
 import resource
+import shutil
 import signal
 import socket
 import subprocess
@@ -57,6 +58,13 @@ class Box:
         self.sockets.append(s)
         return s.getsockname()
 
+    def programs(self):
+        """Copies of the programs where everybody can reach them: the build may lie in root's home."""
+        folder = self.directory("programs", 0o755)
+        for name in ("batuta", "batuta-vmm"):
+            shutil.copy(BUILD / name, folder)
+        return folder
+
     def close(self):
         for s in self.sockets:
             s.close()
@@ -82,8 +90,8 @@ def good(box):
     return ["--kernel", box.kernel, "--append", "traps", "--debug-exit", "0xf4", "--memory", "64M", "--engine", ENGINE]
 
 
-def command(arguments):
-    return [str(a) for a in [BUILD / "batuta", "run", *arguments]]
+def command(arguments, programs=BUILD):
+    return [str(a) for a in [programs / "batuta", "run", *arguments]]
 
 
 def allow_core():
@@ -104,8 +112,9 @@ def one_clear_line(text, words):
 
 
 def complains(box, arguments, words, prefix=(), limits=allow_core):
+    programs = box.programs() if prefix else BUILD
     before = {str(p) for p in box.folder.rglob("*")}
-    done = subprocess.run([*prefix, *command(arguments)], stdin=subprocess.DEVNULL, capture_output=True, text=True,
+    done = subprocess.run([*prefix, *command(arguments, programs)], stdin=subprocess.DEVNULL, capture_output=True, text=True,
                           errors="replace", timeout=60 * PATIENCE, cwd=box.folder, preexec_fn=limits)
     assert done.returncode > 0, f"status {done.returncode}: {done.stderr}"
     one_clear_line(done.stderr, words)
