@@ -3,6 +3,7 @@
 
 #include <string.h>
 
+#include "core/vm.h"
 #include "engine/bt/bt.h"
 #include "engine/interp/interp.h"
 #include "engine/kvm/kvm.h"
@@ -24,6 +25,13 @@ int engine_kvm_speed(uint64_t *instructions_per_second, struct error *err)
     if (r == 0)
         kvm_speed_remember(*instructions_per_second);
     return r;
+}
+
+void engine_statistics(struct vcpu *vcpu, char *buf, size_t size)
+{
+    buf[0] = 0;
+    if (vcpu->vm->engine == &interp_engine)
+        interp_stats_format(vcpu, buf, size);
 }
 
 /* Should --engine auto pass it over, although it runs? */

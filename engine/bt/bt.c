@@ -5,7 +5,7 @@
 #include "core/device.h"
 #include "core/vcpu-env.h"
 #include "engine/bt/bt-internal.h"
-#include "engine/thunk-memory.h"
+#include "engine/common/thunk-memory.h"
 #include "engine/bt/translate.h"
 #include "x86/exec-sys.h"
 #include "x86/fpu.h"

@@ -3,7 +3,7 @@
 #include <errno.h>
 
 #include "engine/kvm/kvm-internal.h"
-#include "engine/thunk-memory.h"
+#include "engine/common/thunk-memory.h"
 #include "x86/exec.h"
 
 /* What x86_step() wants beside the state; only vCPUs that need it have it. */
