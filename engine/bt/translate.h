@@ -77,6 +77,7 @@ struct bt_translation {
     uint8_t mmu;
     struct x86_insn insn[BT_MAX_INSNS];
     uint16_t insn_offset[BT_MAX_INSNS];
+    uint32_t insn_end[BT_MAX_INSNS]; /* code offsets, for dumps */
     struct bt_plan plan[BT_MAX_INSNS];
     struct bt_later later[BT_LATER_MAX];
     uint8_t code[BT_MAX_INSNS * X86_MAX_INSN_LEN];
@@ -158,6 +159,9 @@ void bt_put_later(struct bt_translation *t);
 void bt_put_checked_entry(struct bt_translation *t);
 /* Leaves if the page that the block ends in is another now. */
 void bt_put_page2_guard(struct bt_translation *t);
+
+/* ---- dump.c ---- */
+void bt_dump(const struct bt_translation *t);
 
 /* ---- special.c, native.c ---- */
 /* False: not this one. */
