@@ -33,6 +33,11 @@ static double now(void)
 
 #define DATA 0x200000
 
+static void emit(void *opaque, enum trace_event event, const char *text)
+{
+    fprintf(stderr, "%s\n", text);
+}
+
 static void run(const struct kernel *k)
 {
     static uint8_t native_data[MIB(1)];
@@ -49,6 +54,10 @@ static void run(const struct kernel *k)
     native = now() - start;
 
     machine_init(&m, &TEST_ENGINE, 1);
+    if (getenv("INTERP_TRACE")) { /* an event of --trace */
+        m.vm.trace.emit = emit;
+        trace_enable(&m.vm.trace, getenv("INTERP_TRACE"));
+    }
     machine_put(&m, MACHINE_CODE, entry, sizeof(entry));
     machine_put(&m, base, __start_guest_text, (size_t)(__stop_guest_text - __start_guest_text));
     machine_start(&m, 0, X86_MODE_64, MACHINE_CODE);

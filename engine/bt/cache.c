@@ -205,7 +205,7 @@ void bt_link(struct bt_vcpu *bv, struct bt_site *exit, struct bt_block *to)
         to->incoming = exit;
         patch32(bvm, exit->exit.jump, entry - (exit->exit.jump + 4));
         if (exit->exit.guard)
-            patch32(bvm, exit->exit.guard, 0U - to->page->id);
+            patch32(bvm, exit->exit.guard, to->page->id);
         bvm->stats.links++;
         vm_trace(bvm->vm, CHAIN, "0x%llx + %u leads to 0x%llx", (unsigned long long)exit->block->rip, exit->offset,
                  (unsigned long long)to->rip);

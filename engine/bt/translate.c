@@ -127,7 +127,7 @@ static enum bt_flags first_want(const struct bt_translation *t)
 {
     for (unsigned i = 0; i < t->count; i++) {
         const struct x86_insn *insn = &t->insn[i];
-        enum bt_flags_need need = bt_flags_need(x86_insn_row(insn->row));
+        enum bt_flags_need need = bt_flags_need(t, insn);
 
         if (!bt_is_inline(t, insn))
             return BT_FLAGS_SAVED;

@@ -128,7 +128,7 @@ enum bt_flags_need {
     BT_NEED_MADE, /* it makes them all */
     BT_NEED_ALL,  /* it reads some, leaves some as they were, or leaves some undefined */
 };
-enum bt_flags_need bt_flags_need(const struct x86_row *row);
+enum bt_flags_need bt_flags_need(const struct bt_translation *t, const struct x86_insn *insn);
 void bt_flags_host(struct bt_translation *t);  /* makes them be in EFLAGS; rax is lost */
 void bt_flags_saved(struct bt_translation *t); /* makes them be in frame.cc; rax is lost */
 
