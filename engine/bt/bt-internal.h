@@ -209,7 +209,7 @@ struct bt_vm {
     bool avx, fsgsbase, shifts_make_flags; /* of the host */
     struct bt_translation *translation; /* the one in the making */
     struct bt_stats stats;
-    uint64_t *generic; /* by x86_id */
+    uint64_t *generic; /* runs of reference semantics, by x86_id */
 };
 
 struct bt_vcpu {

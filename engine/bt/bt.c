@@ -413,6 +413,24 @@ uint64_t bt_generic_count(struct vm *vm, enum x86_id id)
     return id < X86_ID_COUNT ? bvm->generic[id] : 0;
 }
 
+/* The name and count of the mnemonic that is the rank-th in runs of reference semantics. */
+static size_t format_generic(const struct bt_vm *bvm, unsigned rank, char *buf, size_t size)
+{
+    for (uint16_t row = 0; row < x86_insn_row_count(); row++) {
+        const struct x86_row *r = x86_insn_row(row);
+        uint64_t count = bvm->generic[r->id];
+        unsigned above = 0;
+
+        if (!count || (row && x86_insn_row(row - 1)->id == r->id))
+            continue;
+        for (unsigned id = 0; id < X86_ID_COUNT; id++)
+            above += bvm->generic[id] > count || (bvm->generic[id] == count && id < r->id);
+        if (above == rank)
+            return fmt_print(buf, size, "by reference: %s %llu\n", r->name, (unsigned long long)count);
+    }
+    return 0;
+}
+
 size_t bt_stats_format(struct vm *vm, char *buf, size_t size)
 {
     struct bt_stats s;
@@ -429,6 +447,8 @@ size_t bt_stats_format(struct vm *vm, char *buf, size_t size)
                   (unsigned long long)s.generic, (unsigned long long)s.steps, (unsigned long long)s.killed,
                   (unsigned long long)s.flushes, (unsigned long long)s.faults,
                   (unsigned long long)s.interrupts);
+    for (unsigned i = 0; i < 16 && n < size; i++)
+        n += format_generic(vm->engine_data, i, buf + n, size - n);
     return n;
 }
 

@@ -179,7 +179,6 @@ void bt_put_generic(struct bt_translation *t)
 
     bt_flags_saved(t);
     site = generic_site(t);
-    t->bvm->generic[bt_now(t)->id]++;
     emit_call(&t->e, t->bvm->code.slow);
     put_site(&t->e, site);
     site->resume = emit_offset(&t->e);

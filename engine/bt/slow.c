@@ -193,5 +193,6 @@ uint64_t bt_slow(struct bt_frame *frame)
     if (site->kind == BT_SITE_ACCESS)
         return slow_access(bv, site);
     bv->bvm->stats.generic++;
+    bv->bvm->generic[site->insn->id]++;
     return execute(bv, site, site->insn);
 }
