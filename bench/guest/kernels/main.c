@@ -14,6 +14,8 @@
 #include <time.h>
 #include <unistd.h>
 
+#define FRESH_TEXT ((size_t)2 << 20)
+
 static const struct kernel *const groups[] = {
     integer_kernels, data_kernels, fp_kernels, memory_kernels, system_kernels, smp_kernels,
 };
@@ -123,11 +125,26 @@ static const struct kernel *find(const char *name)
     return NULL;
 }
 
+/* Fresh text at first; then parts of it again, each with something new in it, as archives and long logs have
+ * them. */
 static int write_text(size_t size)
 {
     char *text = allocate(size);
+    size_t at = size < FRESH_TEXT ? size : FRESH_TEXT;
+    uint64_t random = SEED;
 
-    text_fill(text, size);
+    text_fill(text, at);
+    while (at < size) {
+        uint64_t r = next_random(&random);
+        size_t part = 256 + (r & 4095);
+
+        if (part > size - at)
+            part = size - at;
+        memmove(text + at, text + (r >> 16) % (at - part), part);
+        for (unsigned i = 0; i < 8 && i < part; i++)
+            text[at + i] = (char)('a' + (r >> (8 + 4 * i) & 15));
+        at += part;
+    }
     must(fwrite(text, 1, size, stdout) == size && !fflush(stdout), "standard output");
     free(text);
     return 0;

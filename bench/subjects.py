@@ -1,0 +1,139 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""The subjects of side-by-side measurements: the host itself, batuta with each engine, QEMU TCG.
+
+A scene says which machine all of them are for a measurement (memory, processors, disks, what is booted); each subject
+in it is a console with a shell, whatever is behind it. A subject that fails is started again for the next measurement.
+"""
+
+import dataclasses
+import pathlib
+import re
+import sys
+import time
+import typing
+
+import peers
+from harness import Guest, GuestError, batuta
+
+NATIVE, TCG = "native", "QEMU TCG"
+# How long a shell may take to come, and a measurement, under the slowest engine.
+BOOT_SECONDS, RUN_SECONDS = 900, 1800
+
+
+@dataclasses.dataclass
+class Settings:
+    """What the command line says."""
+    engines: list
+    cpu: str
+    repeat: int
+    seconds: float
+    percent: int
+    without: list
+    only: list
+    work: pathlib.Path
+    host_cpu: int = 0
+    problems: list = dataclasses.field(default_factory=list)
+
+    def wants(self, *names):
+        return not self.only or any(name in self.only for name in names)
+
+    def problem(self, text):
+        self.problems.append(text)
+        print(f"  ! {text}", file=sys.stderr, flush=True)
+
+
+def known_engines():
+    """From batuta's own help: a program without the translator measures what it has."""
+    text = batuta("run", "--help").stdout
+    line = text[text.index("--engine ENGINE"):].split("(default")[0]
+    return [name for name in ("bt", "interp", "kvm") if name in line.replace(",", " ").split()]
+
+
+@dataclasses.dataclass
+class Scene:
+    ready: typing.Callable            # takes a console from its start to a usable shell
+    native: typing.Callable           # makes the host's console
+    memory: int = 256
+    cpus: int = 1
+    initrd: pathlib.Path = None
+    append: str = "console=ttyS0 quiet batuta.net=off"
+    disks: tuple = ()
+
+    def batuta(self, settings, engine):
+        options = ["--memory", f"{self.memory}M", "--cpus", str(self.cpus), "--cpu", settings.cpu, "--net", "none"]
+        for disk in self.disks:
+            options += ["--disk", f"{disk},format=raw"]
+        if self.disks:
+            options += ["--snapshot"]
+        return Guest(*options, engine=engine, initrd=self.initrd, append=self.append)
+
+    def qemu(self):
+        return peers.Qemu(self.memory, self.cpus, self.initrd, self.append, self.disks, net=False, snapshot=True)
+
+
+def last_words(shell, start):
+    """What came since then, on one line of bearable length."""
+    return " | ".join(shell.output[start:].decode(errors="replace").split("\n"))[-400:]
+
+
+class Subject:
+    """One column of a table; starts when it is first needed."""
+
+    def __init__(self, name, make, ready):
+        self.name, self.make, self.ready, self.console = name, make, ready, None
+
+    def shell(self):
+        if self.console is None:
+            self.console = self.make()
+            try:
+                self.ready(self.console)
+            except BaseException:
+                self.stop()
+                raise
+        return self.console
+
+    def stop(self):
+        if self.console is not None:
+            self.console.__exit__(None, None, None)
+            self.console = None
+
+    def measure(self, command):
+        """Runs a program that says "<go>" when it begins and ends with a line NAME SECONDS … → (its words, seconds by our clock)."""
+        shell = self.shell()
+        shell.count += 1
+        start, began, limit = len(shell.output), None, time.monotonic() + RUN_SECONDS
+        # The quotes keep the mark out of the echo of the command.
+        shell.type(f"{command}; echo '<'{shell.count}:$?:end\n")
+        while True:
+            text = shell.output[start:].replace(b"\r", b"")
+            if began is None and b"<go>\n" in text:
+                began = time.monotonic()
+            done = re.search(rb"<%d:(\d+):end" % shell.count, text)
+            if done:
+                break
+            if time.monotonic() > limit or not shell.read_some(1):
+                raise GuestError(f"'{command}' did not end: {last_words(shell, start)}")
+        seconds = time.monotonic() - (began or limit)
+        shell.mark = len(shell.output)
+        if done.group(1) != b"0":
+            raise GuestError(f"'{command}' ended with {done.group(1).decode()}: {last_words(shell, start)}")
+        return text[:done.start()].decode(errors="replace").strip().split("\n")[-1].split(), seconds
+
+
+class Subjects:
+    """All subjects of a scene; ends them at the end."""
+
+    def __init__(self, settings, scene):
+        self.settings = settings
+        self.all = [Subject(engine, lambda engine=engine: scene.batuta(settings, engine), scene.ready)
+                    for engine in settings.engines]
+        self.all.insert(0, Subject(NATIVE, scene.native, lambda console: None))
+        self.all.append(Subject(TCG, scene.qemu, scene.ready))
+        self.all = [s for s in self.all if s.name not in settings.without]
+
+    def __enter__(self):
+        return self.all
+
+    def __exit__(self, *_):
+        for subject in self.all:
+            subject.stop()
