@@ -43,7 +43,7 @@ def scenes():
     return {
         "boot-busybox": Scene(ready=lambda console: console.boot(900), native=None, memory=128),
         "boot-debian": Scene(ready=log_in, native=None, memory=512, initrd=GUESTS / "debian-initrd.gz",
-                             append="console=ttyS0 net.ifnames=0", disks=(GUESTS / "debian.img",)),
+                             append="console=ttyS0 net.ifnames=0", root=GUESTS / "debian.img"),
     }
 
 

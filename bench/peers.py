@@ -11,14 +11,16 @@ from harness import GUESTS, Console
 class Qemu(Console):
     """QEMU TCG with the same devices, its console on stdio like batuta's."""
 
-    def __init__(self, memory=128, cpus=1, initrd=None, append="console=ttyS0 quiet", disks=(), net=True,
-                 snapshot=False):
+    def __init__(self, memory=128, cpus=1, initrd=None, append="console=ttyS0 quiet", net=True, disk=None,
+                 root=None, data=None):
+        """disk: written to, past the host's cache; root: its changes are thrown away; data: read only."""
         command = ["qemu-system-x86_64", "-accel", "tcg", "-cpu", "max", "-m", memory, "-smp", cpus, "-display", "none",
                    "-nodefaults", "-no-reboot", "-serial", "stdio", "-kernel", GUESTS / "vmlinuz", "-initrd",
                    initrd or GUESTS / "initrd.gz", "-append", append]
-        for disk in disks:
-            options = f"file={disk},format=raw,if=virtio"
-            command += ["-drive", options + (",snapshot=on" if snapshot else ",cache=none,aio=io_uring")]
+        for file, options in ((disk, "cache=none,aio=io_uring"), (root, "snapshot=on,file.locking=off"),
+                              (data, "readonly=on")):
+            if file:
+                command += ["-drive", f"file={file},format=raw,if=virtio,{options}"]
         if net:
             command += ["-nic", "user,model=virtio-net-pci"]
         super().__init__(command)

@@ -35,7 +35,7 @@ def scene(settings):
         console.run(f"mount -t tmpfs -o {FILES} none /mnt && tar -xf /dev/vdb -C /mnt", 300)
 
     return Scene(ready=ready, native=lambda: native_console(settings, root, disk), memory=MEMORY,
-                 initrd=GUESTS / "debian-initrd.gz", append="console=ttyS0 net.ifnames=0", disks=(image, disk))
+                 initrd=GUESTS / "debian-initrd.gz", append="console=ttyS0 net.ifnames=0", root=image, data=disk)
 
 
 def measure(settings):

@@ -116,7 +116,7 @@ def seconds_text(row, who):
 
 def print_side_by_side(rows, engines):
     """One table a group; the ratios are of the first engine."""
-    engine = engines[0]
+    engine = engines[0] if engines else TCG
     for group, members in by_group(rows).items():
         subjects = [name for name in (NATIVE, *engines, TCG) if any(name in row["values"] for row in members)]
         table = [(TITLES[group], *subjects, "× TCG", "÷ native")]
@@ -131,7 +131,7 @@ def print_side_by_side(rows, engines):
                           number(1 / native if native else None)))
         print()
         print_columns(table)
-        for line in verdicts(group, members, engine):
+        for line in verdicts(group, members, engine) if engines else []:
             print(f"  {line}")
 
 

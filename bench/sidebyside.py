@@ -15,10 +15,6 @@ def result(group, what, unit="s", better="less", family=None):
             "samples": {}, "result": None}
 
 
-class Disagreement(GuestError):
-    """A guest's clock or result that is not the others'."""
-
-
 def sample(settings, subject, command):
     """(seconds of a round, checksum) or None where the processor has not what it takes."""
     words, host = subject.measure(command)
@@ -57,7 +53,7 @@ def attempt(settings, subject, command, row):
 
 def compare(settings, subjects, row, command, warm=None):
     """Fills a row: a warm-up of each subject, then repeat times all of them in turn."""
-    alive = [s for s in subjects if attempt(settings, s, warm or command, row)]
+    alive = [s for s in subjects if not s.broken and attempt(settings, s, warm or command, row)]
     row["samples"].clear()
     for _ in range(settings.repeat):
         alive = [s for s in alive if attempt(settings, s, command, row)]

@@ -8,6 +8,7 @@ in it is a console with a shell, whatever is behind it. A subject that fails is 
 import dataclasses
 import pathlib
 import re
+import subprocess
 import sys
 import time
 import typing
@@ -57,18 +58,27 @@ class Scene:
     cpus: int = 1
     initrd: pathlib.Path = None
     append: str = "console=ttyS0 quiet batuta.net=off"
-    disks: tuple = ()
+    root: pathlib.Path = None         # a disk whose changes are thrown away
+    data: pathlib.Path = None         # a disk to read
 
     def batuta(self, settings, engine):
         options = ["--memory", f"{self.memory}M", "--cpus", str(self.cpus), "--cpu", settings.cpu, "--net", "none"]
-        for disk in self.disks:
-            options += ["--disk", f"{disk},format=raw"]
-        if self.disks:
-            options += ["--snapshot"]
+        if self.root:
+            options += ["--disk", f"{own_copy(settings, self.root, engine)},format=raw", "--snapshot"]
+        if self.data:
+            options += ["--disk", f"{self.data},format=raw,ro"]
         return Guest(*options, engine=engine, initrd=self.initrd, append=self.append)
 
     def qemu(self):
-        return peers.Qemu(self.memory, self.cpus, self.initrd, self.append, self.disks, net=False, snapshot=True)
+        return peers.Qemu(self.memory, self.cpus, self.initrd, self.append, net=False, root=self.root, data=self.data)
+
+
+def own_copy(settings, image, engine):
+    """A disk belongs to one batuta at a time, even if it writes nothing to it."""
+    copy = settings.work / f"{engine}-{image.name}"
+    if not copy.exists():
+        subprocess.run(["cp", "--sparse=always", "--reflink=auto", image, copy], check=True)
+    return copy
 
 
 def last_words(shell, start):
@@ -81,6 +91,8 @@ class Subject:
 
     def __init__(self, name, make, ready):
         self.name, self.make, self.ready, self.console = name, make, ready, None
+        # It never came to its shell: no use to try that again for each measurement.
+        self.broken = False
 
     def shell(self):
         if self.console is None:
@@ -88,6 +100,7 @@ class Subject:
             try:
                 self.ready(self.console)
             except BaseException:
+                self.broken = True
                 self.stop()
                 raise
         return self.console

@@ -45,7 +45,7 @@ def measure(settings):
     disk.write_bytes(os.urandom(64 << 20))
     with small_guest("--net", "user", "--disk", f"{disk},format=raw") as guest:
         mine = rates(guest.boot(), port)
-    with peers.Qemu(disks=[disk]) as qemu:
+    with peers.Qemu(disk=disk) as qemu:
         theirs = rates(qemu.boot(), port)
     return [beside(f"(e) {name} (more is better)", "MB/s", mine[name], theirs[name], "QEMU TCG", "as found")
             for name in mine]
