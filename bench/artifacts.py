@@ -27,7 +27,7 @@ def first_kernel(work):
     """Ends the machine with its first instruction; multiboot."""
     out = work / "first.elf"
     call("gcc", "-m32", "-c", HERE / "guest" / "first.S", "-o", work / "first.o")
-    call("ld", "-m", "elf_i386", "-Ttext=0x100000", "--section-start=.multiboot=0x0ff000", "-e", "_start", "-o", out,
+    call("ld", "-n", "-m", "elf_i386", "--section-start=.multiboot=0x100000", "-Ttext=0x100040", "-e", "_start", "-o", out,
          work / "first.o")
     return out
 
