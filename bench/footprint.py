@@ -114,6 +114,8 @@ def binary(settings):
 
 def idle(settings):
     """Each engine beside TCG: one idle guest's memory and time, then ten guests at once."""
+    if not settings.wants("idle"):
+        return []
     rows = [result("idle", "memory beside RAM and code cache", "MiB"),
             result("idle", "an idle guest", "% of a core"), result("idle", "ten idle guests", "% of a core")]
     makers = {engine: lambda engine=engine: small_guest("--net", "none", engine=engine) for engine in settings.engines}

@@ -21,7 +21,8 @@ def native_console(settings, root, disk):
               f"mount --rbind /dev '{root}/dev' && mount --rbind /proc '{root}/proc' && "
               f"exec chroot '{root}' taskset -c {host_cpus(settings, 1)} bash --norc")
     user = [] if os.geteuid() == 0 else ["--map-root-user"]
-    return Console(["unshare", "--mount", *user, "sh", "-c", script])
+    # A PID namespace, so that nothing which a workload leaves behind outlives the shell.
+    return Console(["unshare", "--mount", "--pid", "--fork", "--kill-child", *user, "sh", "-c", script])
 
 
 def scene(settings):

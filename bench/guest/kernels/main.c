@@ -14,7 +14,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#define FRESH_TEXT ((size_t)2 << 20)
+#define FRESH_TEXT ((size_t)1 << 20)
 
 static const struct kernel *const groups[] = {
     integer_kernels, data_kernels, fp_kernels, memory_kernels, system_kernels, smp_kernels,
