@@ -69,7 +69,7 @@ void *allocate(size_t size)
 {
     void *p = malloc(size);
 
-    must(p, "malloc");
+    must(p != NULL, "malloc");
     return p;
 }
 
