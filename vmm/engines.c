@@ -3,6 +3,7 @@
 
 #include <string.h>
 
+#include "engine/bt/bt.h"
 #include "engine/interp/interp.h"
 #include "engine/kvm/kvm.h"
 
@@ -11,6 +12,7 @@ static const struct {
     const struct engine_ops *ops;
 } engines[] = {
     {ENGINE_KVM, &kvm_engine},
+    {ENGINE_BT, &bt_engine},
     {ENGINE_INTERP, &interp_engine},
 };
 

@@ -8,7 +8,7 @@
 static const char *const cpu_choices[] = {
     [CPU_DEFAULT] = "default", [CPU_V2] = "v2", [CPU_V3] = "v3", [CPU_HOST] = "host", NULL};
 static const char *const engine_choices[] = {
-    [ENGINE_AUTO] = "auto", [ENGINE_KVM] = "kvm", [ENGINE_INTERP] = "interp", NULL};
+    [ENGINE_AUTO] = "auto", [ENGINE_KVM] = "kvm", [ENGINE_BT] = "bt", [ENGINE_INTERP] = "interp", NULL};
 static const char *const format_choices[] = {[BOOT_AUTO] = "auto",
                                              [BOOT_LINUX] = "linux",
                                              [BOOT_MULTIBOOT1] = "multiboot1",

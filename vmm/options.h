@@ -20,7 +20,7 @@
 enum opt_disk_format { DISK_AUTO, DISK_RAW, DISK_QCOW2 };
 enum opt_net_kind { NET_NONE, NET_USER, NET_TAP };
 enum opt_console_kind { CONSOLE_STDIO, CONSOLE_PTY, CONSOLE_UNIX, CONSOLE_FILE, CONSOLE_NONE };
-enum opt_engine { ENGINE_AUTO, ENGINE_KVM, ENGINE_INTERP };
+enum opt_engine { ENGINE_AUTO, ENGINE_KVM, ENGINE_BT, ENGINE_INTERP };
 enum opt_cpu { CPU_DEFAULT, CPU_V2, CPU_V3, CPU_HOST };
 
 struct opt_module {
