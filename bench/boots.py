@@ -9,7 +9,7 @@ import peers
 from footprint import beside, median, small_guest
 from harness import GUESTS, TOP, GuestError
 from sidebyside import result
-from subjects import NATIVE, Scene, Subjects
+from subjects import BOOT_SECONDS, NATIVE, Scene, Subjects
 
 
 def bochs(settings):
@@ -34,14 +34,14 @@ def bochs(settings):
 
 
 def log_in(console):
-    console.wait_for("login:", 1800)
-    console.boot(600)
+    console.wait_for("login:", BOOT_SECONDS)
+    console.boot(BOOT_SECONDS)
 
 
 def scenes():
     subprocess.run([TOP / "tools" / "guests", GUESTS, "debian"], check=True)
     return {
-        "boot-busybox": Scene(ready=lambda console: console.boot(900), native=None, memory=128),
+        "boot-busybox": Scene(ready=lambda console: console.boot(BOOT_SECONDS), native=None, memory=128),
         "boot-debian": Scene(ready=log_in, native=None, memory=512, initrd=GUESTS / "debian-initrd.gz",
                              append="console=ttyS0 net.ifnames=0", root=GUESTS / "debian.img"),
     }

@@ -13,7 +13,7 @@ import artifacts
 import peers
 from harness import BUILD, Guest
 from sidebyside import result
-from subjects import TCG
+from subjects import BOOT_SECONDS, TCG
 
 IDLE_SECONDS = 20
 # The guest's RAM is the mapping of its size, the translator's code cache has a name.
@@ -90,7 +90,7 @@ def small_guest(*options, engine="interp"):
 
 def settled(console):
     """A booted guest's process, after what its kernel still does behind the prompt."""
-    console.boot(900)
+    console.boot(BOOT_SECONDS)
     time.sleep(3)
     return vmm(console)
 

@@ -6,7 +6,7 @@ import os
 import artifacts
 from harness import Console, GUESTS
 from sidebyside import compare, host_cpus, result
-from subjects import Scene, Subjects
+from subjects import BOOT_SECONDS, Scene, Subjects
 
 # In the order of guest/programs/run; the three of openssl count as one program in the mean.
 PROGRAMS = ["gcc", "python", "sqlite", "xz", "zstd", "openssl-aes", "openssl-sha", "openssl-rsa", "perl", "redis", "node"]
@@ -30,9 +30,9 @@ def scene(settings):
     disk = artifacts.programs_disk(settings.work, settings.percent)
 
     def ready(console):
-        console.wait_for("login:", 1800)
-        console.boot(600)
-        console.run("systemctl is-system-running --wait", 900, check=False)
+        console.wait_for("login:", BOOT_SECONDS)
+        console.boot(BOOT_SECONDS)
+        console.run("systemctl is-system-running --wait", BOOT_SECONDS, check=False)
         console.run(f"mount -t tmpfs -o {FILES} none /mnt && tar -xf /dev/vdb -C /mnt", 300)
 
     return Scene(ready=ready, native=lambda: native_console(settings, root, disk), memory=MEMORY,

@@ -6,7 +6,7 @@ import statistics
 
 import artifacts
 from harness import Console, GuestError
-from subjects import Scene, Subjects
+from subjects import BOOT_SECONDS, Scene, Subjects
 
 
 def result(group, what, unit="s", better="less", family=None):
@@ -71,7 +71,7 @@ def host_cpus(settings, count):
 def kernels_scene(settings, cpus=1):
     """The busybox guest with /bin/kernels; natively the same binary, in the PATH of a shell."""
     environment = {**os.environ, "PATH": f"{artifacts.kernels().parent}:{os.environ['PATH']}"}
-    return Scene(ready=lambda console: console.boot(900), cpus=cpus, initrd=artifacts.kernels_initrd(),
+    return Scene(ready=lambda console: console.boot(BOOT_SECONDS), cpus=cpus, initrd=artifacts.kernels_initrd(),
                  native=lambda: Console(["taskset", "-c", host_cpus(settings, cpus), "sh"], env=environment))
 
 
