@@ -161,8 +161,8 @@ def markdown(document):
         lines.append(f"| {TITLES[group]} ({len(members)}) | **{group_mean(members, engine, TCG):.1f} ×** | "
                      f"{low:.1f} ({worst}) … {high:.1f} ({best}) | {time_beside_native(members, engine)} |")
     lines.append("")
-    for row in rows:
-        if row["group"] == "idle" and engine in row["values"]:
+    for row in (row for group in by_group(rows).values() for row in group):
+        if row["unit"] != "s" and engine in row["values"]:
             lines.append(f"- {row['what']}: {number(row['values'][engine])} {row['unit']}"
                          f" (QEMU TCG: {number(row['values'].get(TCG))})")
     lines += ["", f"{document['date']}, {document['host']}; QEMU {document['qemu']}; medians of {document['repeat']}, one vCPU, "
