@@ -168,6 +168,9 @@ struct interp_redo {
 
 struct interp {
     uint64_t stamp; /* epoch << 16 | key */
+    /* The fewest cpu.instructions with which no block may be entered: the longest would run past
+     * cpu.instruction_limit. */
+    uint64_t block_limit;
     struct interp_block *jump[1U << INTERP_JUMP_BITS];
 
     const struct interp_op *chain; /* INTERP_CHAIN's */
@@ -223,6 +226,12 @@ static inline bool interp_canonical(uint64_t address)
 static inline uint64_t interp_linear(const struct x86_cpu *cpu, uint64_t rip)
 {
     return cpu->mode == X86_MODE_64 ? rip : (uint32_t)(cpu->s.seg[X86_CS].base + rip);
+}
+
+/* May a block be entered without a look at requests and limits? */
+static inline bool interp_free(const struct x86_cpu *cpu, const struct interp *in)
+{
+    return !__atomic_load_n(&cpu->request, __ATOMIC_RELAXED) && cpu->instructions < in->block_limit;
 }
 
 static inline uint32_t interp_request(const struct x86_cpu *cpu)

@@ -225,13 +225,14 @@ static enum interp_next run_blocks(struct x86_cpu *cpu, struct interp *in)
         const struct interp_block *block = interp_find(cpu, in, &next);
 
         if (!block)
-            return next;
+            break;
         next = block->op[0].fn(cpu, block->op, in);
         while (next == INTERP_CHAIN) {
             const struct interp_op *op = in->chain;
             next = op->fn(cpu, op, in);
         }
-    } while (next == INTERP_LOOK && !interp_request(cpu));
+    } while (next == INTERP_LOOK && interp_free(cpu, in));
+    cpu->uncounted = 0;
     return next;
 }
 
@@ -246,24 +247,39 @@ static bool deliver_fault(struct vcpu *vcpu, struct interp *in)
     return x86_deliver_fault(cpu);
 }
 
+static uint64_t block_limit(const struct x86_cpu *cpu)
+{
+    uint64_t limit = cpu->instruction_limit;
+
+    return limit < INTERP_MAX_INSNS ? 0 : limit - INTERP_MAX_INSNS + 1;
+}
+
 static enum vm_exit run(struct vcpu *vcpu, struct interp *in)
 {
     struct x86_cpu *cpu = &vcpu->cpu;
     enum vm_exit exit;
 
     cpu->s.dr[4] = 0; /* see INTERP_ZERO */
-    if (cpu->s.exception_pending || cpu->s.interrupt_pending || interp_request(cpu) || cpu->s.activity) {
+    in->block_limit = block_limit(cpu);
+    if (cpu->instructions >= cpu->instruction_limit)
+        return VM_EXIT_LIMIT;
+    if (cpu->s.exception_pending || cpu->s.interrupt_pending || anything_due(cpu, in)) {
         if (!see_to_requests(vcpu, in, &exit))
             return exit;
     }
     look_around(cpu, in);
+    if (cpu->s.shadow)
+        respect_shadow(cpu, in);
     for (;;) {
-        enum interp_next next = in->single ? INTERP_STEP : run_blocks(cpu, in);
+        bool one = in->single || cpu->instructions >= in->block_limit;
+        enum interp_next next = one ? INTERP_STEP : run_blocks(cpu, in);
 
         if (next == INTERP_STEP)
             next = step(cpu, in);
         if (next == INTERP_FAULT && !deliver_fault(vcpu, in))
             return VM_EXIT_SHUTDOWN;
+        if (cpu->instructions >= cpu->instruction_limit)
+            return VM_EXIT_LIMIT;
         if (next != INTERP_LOOK)
             look_around(cpu, in);
         if (unlikely(cpu->s.shadow) && cpu->s.activity == X86_ACT_RUN) {
@@ -320,6 +336,7 @@ size_t interp_stats_format(struct vcpu *vcpu, char *buf, size_t size)
 
 const struct engine_ops interp_engine = {
     .name = "interp",
+    .can_count = true,
     .probe = interp_probe,
     .vm_init = interp_vm_init,
     .vm_finish = interp_vm_finish,

@@ -70,6 +70,9 @@ static void protect(struct interp *in, struct interp_page *page)
     __atomic_store_n(&page->ram->seq, seq, __ATOMIC_SEQ_CST);
     in->stats.protected_pages++;
     x86_tlb_protect(&in->vcpu->cpu, page->gpa);
+    /* We need not flush for our own sake, if there is nothing else to flush for. */
+    if (in->flushed == seq - 1)
+        in->flushed = seq;
     for (unsigned i = 0; i < vm->vcpu_count; i++) {
         struct interp *other = interp_of(vm, i);
 
