@@ -216,11 +216,24 @@ static enum interp_next step(struct x86_cpu *cpu, struct interp *in)
     return INTERP_BREAK; /* a fault it has delivered */
 }
 
+/* How far blocks may go: where the longest ends at the limit. */
+static uint64_t block_limit(const struct x86_cpu *cpu)
+{
+    uint64_t limit = cpu->instruction_limit;
+
+    return limit < INTERP_MAX_INSNS ? 0 : limit - INTERP_MAX_INSNS + 1;
+}
+
 /* Runs blocks until something other than the next block is called for. */
 static enum interp_next run_blocks(struct x86_cpu *cpu, struct interp *in)
 {
     enum interp_next next;
 
+    if (__atomic_load_n(&in->block_limit, __ATOMIC_RELAXED) != block_limit(cpu)) {
+        __atomic_store_n(&in->block_limit, block_limit(cpu), __ATOMIC_SEQ_CST);
+        if (__atomic_load_n(&cpu->request, __ATOMIC_SEQ_CST))
+            return INTERP_LOOK;
+    }
     do {
         const struct interp_block *block = interp_find(cpu, in, &next);
 
@@ -247,20 +260,12 @@ static bool deliver_fault(struct vcpu *vcpu, struct interp *in)
     return x86_deliver_fault(cpu);
 }
 
-static uint64_t block_limit(const struct x86_cpu *cpu)
-{
-    uint64_t limit = cpu->instruction_limit;
-
-    return limit < INTERP_MAX_INSNS ? 0 : limit - INTERP_MAX_INSNS + 1;
-}
-
 static enum vm_exit run(struct vcpu *vcpu, struct interp *in)
 {
     struct x86_cpu *cpu = &vcpu->cpu;
     enum vm_exit exit;
 
     cpu->s.dr[4] = 0; /* see INTERP_ZERO */
-    in->block_limit = block_limit(cpu);
     if (cpu->instructions >= cpu->instruction_limit)
         return VM_EXIT_LIMIT;
     if (cpu->s.exception_pending || cpu->s.interrupt_pending || anything_due(cpu, in)) {
@@ -271,7 +276,7 @@ static enum vm_exit run(struct vcpu *vcpu, struct interp *in)
     if (cpu->s.shadow)
         respect_shadow(cpu, in);
     for (;;) {
-        bool one = in->single || cpu->instructions >= in->block_limit;
+        bool one = in->single || cpu->instructions >= block_limit(cpu);
         enum interp_next next = one ? INTERP_STEP : run_blocks(cpu, in);
 
         if (next == INTERP_STEP)
@@ -290,6 +295,14 @@ static enum vm_exit run(struct vcpu *vcpu, struct interp *in)
             look_around(cpu, in);
         }
     }
+}
+
+static void interp_vcpu_kick(struct vcpu *vcpu)
+{
+    struct interp *in = interp_of(vcpu);
+
+    if (in)
+        interp_kick(in);
 }
 
 static enum vm_exit interp_vcpu_run(struct vcpu *vcpu)
@@ -343,6 +356,7 @@ const struct engine_ops interp_engine = {
     .vcpu_init = interp_vcpu_init,
     .vcpu_finish = interp_vcpu_finish,
     .vcpu_run = interp_vcpu_run,
+    .vcpu_kick = interp_vcpu_kick,
     .state_get = interp_state_get,
     .state_put = interp_state_put,
     .memory_written = interp_memory_written,
