@@ -9,8 +9,9 @@
 /* Fewer ring-0 instructions a second than this, and our own engine is faster than KVM. */
 #define ENGINE_KVM_WORTH 100000000ULL
 
-/* The one that is asked for, if it can run here; or the best that can. NULL with an error. */
-const struct engine_ops *engine_choose(int choice, struct error *err);
+/* The one that is asked for, if it can run here; or the best that can, and counts instructions if that is
+ * wanted. NULL with an error. */
+const struct engine_ops *engine_choose(int choice, bool count, struct error *err);
 
 /* Ring-0 instructions per second under KVM; the error says why there are none. */
 int engine_kvm_speed(uint64_t *instructions_per_second, struct error *err);
