@@ -24,7 +24,7 @@ static const struct engine_ops *need_engine(const char *name, size_t len)
 
 /* What the blocks came to, so that a generator that makes nothing but faults is seen. */
 struct tally {
-    uint64_t instructions, exits[5], vectors[33];
+    uint64_t instructions, exits[5], vectors[33], unspecified;
 };
 
 /* The handlers leave their vector in r15, those of legacy mode in edi. */
@@ -52,7 +52,7 @@ static void print_tally(const struct plan *p, const struct tally *t)
                                          : "?",
                    (unsigned long long)t->vectors[v]);
     }
-    puts("");
+    printf("; %llu not compared: a REP over itself\n", (unsigned long long)t->unspecified);
 }
 
 /* Blocks that differ. Stops at the first if only one is wanted. */
@@ -70,6 +70,7 @@ static uint64_t compare(const struct plan *p, struct world *a, struct world *b, 
         world_run(a, &block);
         world_run(b, &block);
         count_outcome(tally, &block, &a->outcome);
+        tally->unspecified += a->unspecified || b->unspecified;
         what = worlds_differ(a, b);
         if (!what)
             continue;

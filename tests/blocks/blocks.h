@@ -103,6 +103,8 @@ struct world {
     struct machine machine;
     const char *name;
     struct outcome outcome;
+    /* Set by "step": a REP wrote over its own bytes, and how soon that is noticed is nobody's promise. */
+    bool unspecified;
 };
 
 void world_init(struct world *world, const char *name, const struct engine_ops *engine);

@@ -42,6 +42,25 @@ static bool look(struct vcpu *vcpu, const struct fault_plan *plan, enum vm_exit 
     return cpu->s.activity == X86_ACT_RUN;
 }
 
+static struct world *world_of(struct vcpu *vcpu)
+{
+    return container_of(container_of(vcpu->vm, struct machine, vm), struct world, machine);
+}
+
+/* One instruction, or a part of a REP; notes if that wrote over itself. */
+static enum x86_result step(struct vcpu *vcpu)
+{
+    struct x86_cpu *cpu = &vcpu->cpu;
+    uint8_t before[X86_MAX_INSN_LEN] = {0}, after[X86_MAX_INSN_LEN] = {0};
+    enum x86_result result;
+
+    (void)x86_fetch(cpu, before);
+    result = x86_step(cpu);
+    if (result == X86_AGAIN && x86_fetch(cpu, after) > 0 && memcmp(before, after, sizeof(before)))
+        world_of(vcpu)->unspecified = true;
+    return result;
+}
+
 static enum vm_exit run(struct vcpu *vcpu, const struct fault_plan *plan)
 {
     struct x86_cpu *cpu = &vcpu->cpu;
@@ -62,7 +81,7 @@ static enum vm_exit run(struct vcpu *vcpu, const struct fault_plan *plan)
         }
         if (!look(vcpu, plan, &exit))
             break;
-        result = x86_step(cpu);
+        result = step(vcpu);
         if (plan->count_faults && result == X86_FAULT && cpu->instructions == before)
             cpu->instructions++;
         if (plan->lose_flag)
@@ -92,8 +111,7 @@ static void not_told(struct vm *vm, uint64_t gpa, uint64_t len)
 }
 
 /*
- * Every store is told, and ends a REP's run of elements, so that one which overwrites itself goes on as the
- * new instruction, as under an engine that watches code.
+ * Every store is told, and ends a REP's run of elements, so that step() sees it when one overwrites itself.
  */
 static void told(struct vm *vm, uint64_t gpa, uint64_t len)
 {

@@ -25,7 +25,7 @@ static const struct region {
     const char *name;
     uint64_t base, size;
 } regions[] = {
-    {"code", CODE_BASE, CODE_PAGES * 4096}, {"code, the second page", CODE_ELSEWHERE, 4096},
+    {"code", CODE_BASE, CODE_PAGES * 4096}, {"code, the pages elsewhere", CODE_ELSEWHERE, 0x2000},
     {"data", DATA_BASE, DATA_PAGES * 4096}, {"stack", STACK_BASE, 0x2000},
     {"interrupt stack", IST_BASE, 0x1000},
 };
@@ -148,6 +148,8 @@ static void put_code(struct world *w, struct block *b)
     block_layout(b, code);
     mem_write(vm, CODE_BASE, code, sizeof(code));
     mem_write(vm, CODE_ELSEWHERE, code + 4096, 4096);
+    memset(code, 0, 4096);
+    mem_write(vm, CODE_ELSEWHERE + 4096, code, 4096);
 }
 
 /* ---- the processor ---- */
@@ -227,6 +229,7 @@ void world_run(struct world *w, struct block *b)
     uint64_t stops[3] = {MIN(b->stop, b->interrupt), MAX(b->stop, b->interrupt), b->limit};
     enum vm_exit exit = VM_EXIT_LIMIT;
 
+    w->unspecified = false;
     put_code(w, b);
     make_pages(w, b);
     make_gates(w, b);
@@ -251,6 +254,8 @@ void world_run(struct world *w, struct block *b)
 
 const char *worlds_differ(const struct world *a, const struct world *b)
 {
+    if (a->unspecified || b->unspecified)
+        return NULL;
     if (a->outcome.instructions != b->outcome.instructions)
         return "instructions";
     if (a->outcome.exit != b->outcome.exit)
