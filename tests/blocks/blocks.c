@@ -66,7 +66,7 @@ static uint64_t compare(const struct plan *p, struct world *a, struct world *b, 
     for (uint64_t n = from; n < to; n++) {
         const char *what;
 
-        block_generate(&block, p->seed, n);
+        block_generate(&block, &a->machine.vm.cpuid, p->seed, n);
         world_run(a, &block);
         world_run(b, &block);
         count_outcome(tally, &block, &a->outcome);

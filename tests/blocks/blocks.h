@@ -84,7 +84,7 @@ struct block {
 };
 
 /* generate.c */
-void block_generate(struct block *block, uint64_t seed, uint64_t number);
+void block_generate(struct block *block, const struct x86_cpuid_model *model, uint64_t seed, uint64_t number);
 
 /* layout.c: addresses and bytes; the whole code, from CODE_BASE on. */
 void block_layout(struct block *block, uint8_t code[CODE_PAGES * 4096]);

@@ -16,6 +16,7 @@
 
 struct maker {
     struct block *block;
+    const struct x86_cpuid_model *model;
     uint64_t r;
 };
 
@@ -92,7 +93,7 @@ static bool is_wanted(const struct x86_row *row)
     return !(row->properties & (X86_ROW_BRANCH | X86_ROW_PRIVILEGED | X86_ROW_STRING));
 }
 
-static void make_rows(struct rows *rows)
+static void make_rows(struct rows *rows, const struct x86_cpuid_model *model)
 {
     for (uint16_t i = 0; i < x86_insn_row_count(); i++) {
         const struct x86_row *row = x86_insn_row(i);
@@ -100,7 +101,7 @@ static void make_rows(struct rows *rows)
 
         if (!is_wanted(row))
             continue;
-        if (is_rare(row))
+        if (is_rare(row) || (row->feature != X86_FEAT_NONE && !x86_feature(model, row->feature)))
             g = RARE;
         else if (is_hot(row->id))
             g = HOT;
@@ -122,7 +123,7 @@ static uint16_t pick_row(struct maker *m)
     enum group g = weights[below(&m->r, 16)];
 
     if (!rows.made)
-        make_rows(&rows);
+        make_rows(&rows, m->model);
     if (one_in(&m->r, 100))
         g = RARE;
     return rows.row[g][below(&m->r, rows.count[g])];
@@ -577,9 +578,10 @@ static void make_surroundings(struct maker *m)
     b->interrupt = one_in(&m->r, 4) ? below(&m->r, (unsigned)b->limit) : ~0ULL;
 }
 
-void block_generate(struct block *block, uint64_t seed, uint64_t number)
+void block_generate(struct block *block, const struct x86_cpuid_model *model, uint64_t seed, uint64_t number)
 {
     struct maker m = {.block = block,
+                      .model = model,
                       .r = (seed * 0x9e3779b97f4a7c15ULL ^ number * 0xd1342543de82ef95ULL) | 1};
     unsigned items;
 
