@@ -4,9 +4,7 @@
  * x86_step() for each instruction, the reference of all; and some that are wrong
  * in one thing each, which must be noticed.
  */
-#ifdef HAVE_BT
 #include "engine/bt/bt.h"
-#endif
 #include "engine/interp/interp.h"
 #include "tests/blocks/blocks.h"
 
@@ -144,12 +142,7 @@ static struct engine_copy copies[] = {
     {.name = "wrong-stale-code", .deaf = true},
 };
 
-static const struct engine_ops *const engines[] = {
-    &interp_engine,
-#ifdef HAVE_BT
-    &bt_engine,
-#endif
-};
+static const struct engine_ops *const engines[] = {&interp_engine, &bt_engine};
 
 const char *engine_mutant(unsigned i)
 {

@@ -3,9 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#ifdef HAVE_BT
 #include "engine/bt/bt.h"
-#endif
 #include "engine/interp/interp.h"
 #include "tests/lockstep/lockstep.h"
 
@@ -169,12 +167,7 @@ static struct pair *narrow(const struct description *d, struct pair *pair, struc
 
 /* ---- the command line ---- */
 
-static const struct engine_ops *const engines[] = {
-    &interp_engine,
-#ifdef HAVE_BT
-    &bt_engine,
-#endif
-};
+static const struct engine_ops *const engines[] = {&interp_engine, &bt_engine};
 
 static const struct engine_ops *find_engine(const char *name, size_t len)
 {
