@@ -70,7 +70,7 @@ static const struct {
     {"--kernel k --cpus -1", "not a number"},
     {"--kernel k --cpu v4", "choose one of v2, v3, host"},
     {"--kernel k --cpu default", "choose one of v2, v3, host"},
-    {"--kernel k --engine tcg", "choose one of auto, kvm, interp"},
+    {"--kernel k --engine tcg", "choose one of auto, kvm, bt, interp"},
     {"--kernel k --kernel-format bzimage", "choose one of auto, linux"},
     {"--kernel k --disk ,ro", "names no file"},
     {"--kernel k --disk a,format=vmdk", "choose one of auto, raw"},
