@@ -14,8 +14,8 @@ static const struct {
     const struct engine_ops *ops;
 } engines[] = {
     {ENGINE_KVM, &kvm_engine},
-    {ENGINE_BT, &bt_engine},
     {ENGINE_INTERP, &interp_engine},
+    {ENGINE_BT, &bt_engine}, /* young: only if asked for */
 };
 
 int engine_kvm_speed(uint64_t *instructions_per_second, struct error *err)
