@@ -386,8 +386,11 @@ static enum vm_exit run(struct bt_vcpu *bv)
     for (;;) {
         enum bt_next next = bv->single ? BT_STEP : run_blocks(bv);
 
-        if (next == BT_STEP)
+        if (next == BT_STEP) {
+            if (cpu->instructions >= cpu->instruction_limit) /* the last block ended there */
+                return VM_EXIT_LIMIT;
             next = step(bv);
+        }
         if (next == BT_FAULT && !deliver_fault(bv))
             return VM_EXIT_SHUTDOWN;
         if (cpu->instructions >= cpu->instruction_limit)

@@ -115,6 +115,12 @@ static void show_devices(const struct pair *pair)
     }
 }
 
+void report_brief(const struct pair *pair)
+{
+    show_table(&x86_state_table, &pair->side[0].state, &pair->side[1].state, false);
+    show_devices(pair);
+}
+
 void report_difference(struct pair *pair)
 {
     struct side *a = &pair->side[0], *b = &pair->side[1];

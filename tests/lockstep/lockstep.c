@@ -154,6 +154,7 @@ static struct pair *narrow(const struct description *d, struct pair *pair, struc
         every = MIN(MAX((high - low) / pieces, 1ULL), pair->every - 1);
         printf("different between %llu and %llu%s: again, every %llu\n", (unsigned long long)low,
                (unsigned long long)high, ram ? ", in RAM only" : "", (unsigned long long)every);
+        report_brief(pair);
         fflush(stdout);
         pair_destroy(pair);
         pair = pair_run(d, MAX(low, every), every, high, ram, err);

@@ -116,5 +116,7 @@ uint64_t pair_next_stop(const struct pair *pair, uint64_t now);
 
 /* ---- lockstep-report.c ---- */
 void report_difference(struct pair *pair);
+/* Only what differs, of processors and devices. */
+void report_brief(const struct pair *pair);
 
 #endif
