@@ -274,6 +274,8 @@ static void tear_down(struct vmm *vmm)
     free(vmm->threads);
     boot_close(vmm->boot);
     host_ram_finish(&vmm->ram);
+    if (vmm->loop)
+        loop_unwatch(vmm->loop, &vmm->signals);
     if (vmm->signals.fd > 0)
         close(vmm->signals.fd);
     loop_destroy(vmm->loop);
