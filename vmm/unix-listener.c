@@ -1,12 +1,14 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "vmm/unix-listener.h"
+
+#include <stdlib.h>
 #include <string.h>
-#include <sys/file.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
 #include <unistd.h>
 
-#include "vmm/console-internal.h"
+#define RETRY_NS 200000000ULL /* accept() without descriptors or memory to spare: try again then */
 
 /* Does somebody answer at this address? */
 static bool is_alive(const struct sockaddr_un *addr)
@@ -40,7 +42,7 @@ static int clear_stale(const struct sockaddr_un *addr, struct error *err)
     return 0;
 }
 
-int unix_listen(const char *path, struct error *err)
+static int bind_and_listen(const char *path, struct error *err)
 {
     struct sockaddr_un addr = {.sun_family = AF_UNIX};
     mode_t mask;
@@ -66,4 +68,71 @@ int unix_listen(const char *path, struct error *err)
         return r;
     }
     return fd;
+}
+
+static void update(struct unix_listener *l)
+{
+    loop_change(l->loop, &l->fd, l->paused || l->retry.deadline ? 0 : LOOP_READ);
+}
+
+static void retry(void *opaque)
+{
+    update(opaque);
+}
+
+static void on_event(void *opaque, unsigned events)
+{
+    struct unix_listener *l = opaque;
+    int fd = accept4(l->fd.fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
+
+    if (fd >= 0) {
+        l->accepted(l->opaque, fd);
+    } else if (errno != EAGAIN && errno != EINTR && errno != ECONNABORTED) {
+        /* The client stays in the queue, and so would the event. */
+        loop_timer_set(l->loop, &l->retry, loop_now(l->loop) + RETRY_NS);
+        update(l);
+    }
+}
+
+int unix_listener_open(struct unix_listener *l, struct loop *loop, const char *path, struct error *err)
+{
+    int fd, r;
+
+    l->loop = loop;
+    l->retry = (struct loop_timer){.fn = retry, .opaque = l};
+    l->path = strdup(path);
+    if (!l->path)
+        return error_set(err, ENOMEM, "out of memory");
+    fd = bind_and_listen(path, err);
+    if (fd < 0) {
+        free(l->path);
+        l->path = NULL;
+        return fd;
+    }
+    l->fd = (struct loop_fd){.fd = fd, .events = LOOP_READ, .fn = on_event, .opaque = l};
+    r = loop_watch(loop, &l->fd);
+    if (r < 0) {
+        unix_listener_close(l);
+        return error_set(err, -r, "%s: %s", path, strerror(-r));
+    }
+    return 0;
+}
+
+void unix_listener_pause(struct unix_listener *l, bool pause)
+{
+    l->paused = pause;
+    if (l->path)
+        update(l);
+}
+
+void unix_listener_close(struct unix_listener *l)
+{
+    if (!l->path)
+        return;
+    loop_timer_clear(l->loop, &l->retry);
+    loop_unwatch(l->loop, &l->fd);
+    close(l->fd.fd);
+    unlink(l->path);
+    free(l->path);
+    l->path = NULL;
 }
