@@ -57,9 +57,11 @@ static void emit_trace(void *opaque, enum trace_event event, const char *text)
 {
     const struct vmm *vmm = opaque;
     uint64_t us = loop_now(vmm->loop) / 1000;
+    FILE *file = vmm->plat.log ? vmm->plat.log : stderr;
 
-    fprintf(vmm->plat.log ? vmm->plat.log : stderr, "%llu.%06llu %s: %s\n",
-            (unsigned long long)(us / 1000000), (unsigned long long)(us % 1000000), trace_name(event), text);
+    if (log_has_room(file, 0))
+        fprintf(file, "%llu.%06llu %s: %s\n", (unsigned long long)(us / 1000000),
+                (unsigned long long)(us % 1000000), trace_name(event), text);
 }
 
 static void set_traces(struct vmm *vmm)

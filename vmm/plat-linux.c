@@ -2,6 +2,7 @@
 #include "vmm/plat-linux.h"
 
 #include <linux/futex.h>
+#include <poll.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/random.h>
@@ -156,16 +157,23 @@ static void op_relax(struct plat *plat)
     usleep(100);
 }
 
+bool log_has_room(FILE *file, int ms)
+{
+    struct pollfd p = {.fd = fileno(file), .events = POLLOUT};
+
+    return poll(&p, 1, ms) > 0;
+}
+
 static void op_log(struct plat *plat, enum log_level level, const char *text)
 {
     static const char *const names[] = {"error: ", "warning: ", "", "debug: "};
     const struct plat_linux *p = linux_of(plat);
+    FILE *file = p->log ? p->log : stderr;
 
-    if (level > p->log_level)
+    if (level > p->log_level || !log_has_room(file, 0))
         return;
-    fprintf(p->log ? p->log : stderr, "batuta: %s%s\n", names[level], text);
-    if (p->log)
-        fflush(p->log);
+    fprintf(file, "batuta: %s%s\n", names[level], text);
+    fflush(file);
 }
 
 static const struct plat_ops ops = {

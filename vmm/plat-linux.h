@@ -23,6 +23,10 @@ struct plat_linux {
 /* Binds plat, loop and VM together; before vm_init(). */
 void plat_linux_init(struct plat_linux *plat, struct loop *loop, struct vm *vm);
 
+/* Waits that long for room for a line. A message that nobody reads is lost: its writer may hold the VM lock,
+ * and a guest that fills our pipe must not stop us. Any thread. */
+bool log_has_room(FILE *file, int ms);
+
 /* RAM in one anonymous file, so that it can be shared with other processes later. */
 struct host_ram {
     int fd;
@@ -44,12 +48,12 @@ struct vcpu_thread {
     struct vcpu *vcpu;
 };
 
-/* Makes the wait channels; after vm_engine_init(). *threads has vm->vcpu_count of them, malloced. */
+/* Makes the wait channels; after vm_engine_init(). *threads has vm->vcpu_count of them, to be freed after
+ * vm_finish(). */
 int vcpu_threads_create(struct vcpu_thread **threads, struct vm *vm, struct error *err);
 /* Starts them with every signal blocked but those that a fault raises. */
 int vcpu_threads_start(struct vcpu_thread *threads, struct vm *vm, struct error *err);
 /* Waits for their ends; the VM is shut down. */
 void vcpu_threads_join(struct vcpu_thread *threads, struct vm *vm);
-void vcpu_threads_destroy(struct vcpu_thread *threads, struct vm *vm);
 
 #endif
