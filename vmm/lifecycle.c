@@ -99,6 +99,7 @@ int lifecycle_init(struct vmm *vmm, struct error *err)
         sigaddset(&set, numbers[i]);
     sigprocmask(SIG_BLOCK, &set, NULL);
     signal(SIGPIPE, SIG_IGN);
+    signal(SIGXFSZ, SIG_IGN); /* a file may not grow further: EFBIG is enough */
     signal(SIGTTOU, SIG_IGN); /* restoring the terminal from the background must not stop us */
     vmm->grace = (struct loop_timer){.fn = grace_over, .opaque = vmm};
     vmm->signals = (struct loop_fd){.events = LOOP_READ, .fn = on_signal, .opaque = vmm};
@@ -256,7 +257,7 @@ void lifecycle_farewell(const struct vmm *vmm)
     };
     unsigned cause = vmm->vm.shutdown;
 
-    if (cause < ARRAY_SIZE(text) && text[cause] && !vmm->saved && !vmm->terminal_lost &&
+    if (cause < ARRAY_SIZE(text) && text[cause] && !vmm->saved && !vmm->save_failed && !vmm->terminal_lost &&
         log_has_room(stderr, FAREWELL_MS))
         fprintf(stderr, "batuta: %s\n", text[cause]);
 }

@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* The state stream to and from a file, through a buffer. */
 #include <fcntl.h>
+#include <poll.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "core/state.h"
@@ -12,7 +14,7 @@
 
 struct file_io {
     struct state_io io;
-    int fd;
+    int fd, signals; /* signals: reading ends when one has come */
     uint8_t *buf;
     size_t len, at; /* writing: len bytes wait; reading: at of len are used */
 };
@@ -52,6 +54,22 @@ static int put(struct state_io *io, void *buf, size_t len)
     return 0;
 }
 
+static int read_more(struct file_io *f)
+{
+    struct pollfd p[] = {{.fd = f->fd, .events = POLLIN}, {.fd = f->signals, .events = POLLIN}};
+    ssize_t got = poll(p, 2, -1) < 0 ? -1 : 0;
+
+    if (got == 0 && p[1].revents)
+        return -ECANCELED;
+    if (got == 0)
+        got = read(f->fd, f->buf, BUFFER);
+    if (got < 0)
+        return errno == EINTR ? 0 : -errno;
+    f->len = (size_t)got;
+    f->at = 0;
+    return got ? 0 : -EPIPE;
+}
+
 static int get(struct state_io *io, void *buf, size_t len)
 {
     struct file_io *f = container_of(io, struct file_io, io);
@@ -61,14 +79,10 @@ static int get(struct state_io *io, void *buf, size_t len)
         size_t n = MIN(len, f->len - f->at);
 
         if (!n) {
-            ssize_t got = read(f->fd, f->buf, BUFFER);
+            int r = read_more(f);
 
-            if (got < 0 && errno == EINTR)
-                continue;
-            if (got <= 0)
-                return got < 0 ? -errno : -EPIPE;
-            f->len = (size_t)got;
-            f->at = 0;
+            if (r < 0)
+                return r;
             continue;
         }
         memcpy(p, f->buf + f->at, n);
@@ -83,8 +97,14 @@ int vmm_save(struct vmm *vmm, const char *path, struct error *err)
 {
     struct file_io f = {.io.transfer = put, .fd = -1, .buf = malloc(BUFFER)};
     char *temporary = NULL;
+    struct stat st;
     int r = 0;
 
+    /* The new file takes the place of the old one, which had better be a file. */
+    if (stat(path, &st) == 0 && !S_ISREG(st.st_mode)) {
+        free(f.buf);
+        return error_set(err, EINVAL, "%s: exists and is not a file: choose another path", path);
+    }
     if (!f.buf || asprintf(&temporary, "%s.XXXXXX", path) < 0) {
         free(f.buf);
         return error_set(err, ENOMEM, "out of memory");
@@ -92,11 +112,10 @@ int vmm_save(struct vmm *vmm, const char *path, struct error *err)
     f.fd = mkostemp(temporary, O_CLOEXEC);
     if (f.fd < 0)
         r = error_set(err, errno, "%s: cannot be made: %s", path, strerror(errno));
-    r = r < 0 ? r : vm_save(&vmm->vm, &f.io, err);
-    if (r == 0 && ((r = flush(&f)) < 0 || (rename(temporary, path) < 0 && (r = -errno))))
-        error_set(err, -r, "%s: cannot be written: %s", path, strerror(-r));
-    else if (r < 0)
+    else if ((r = vm_save(&vmm->vm, &f.io, err)) < 0)
         error_prefix(err, "%s", path);
+    else if ((r = flush(&f)) < 0 || (rename(temporary, path) < 0 && (r = -errno)))
+        error_set(err, -r, "%s: cannot be written: %s", path, strerror(-r));
     if (r < 0 && f.fd >= 0)
         unlink(temporary);
     if (f.fd >= 0)
@@ -106,23 +125,17 @@ int vmm_save(struct vmm *vmm, const char *path, struct error *err)
     return r;
 }
 
-int vmm_load(struct vmm *vmm, const char *path, struct error *err)
+int vmm_load(struct vmm *vmm, struct error *err)
 {
-    struct file_io f = {.io.transfer = get, .buf = malloc(BUFFER)};
-    int r;
+    struct file_io f = {
+        .io.transfer = get, .fd = vmm->load_fd, .signals = vmm->signals.fd, .buf = malloc(BUFFER)};
+    int r = f.buf ? vm_load(&vmm->vm, &f.io, err) : error_set(err, ENOMEM, "out of memory");
 
-    if (!f.buf)
-        return error_set(err, ENOMEM, "out of memory");
-    f.fd = open(path, O_RDONLY | O_CLOEXEC);
-    if (f.fd < 0) {
-        r = error_set(err, errno, "--load %s: cannot be opened: %s", path, strerror(errno));
-    } else {
-        r = vm_load(&vmm->vm, &f.io, err);
-        if (r < 0 && err && !err->code)
-            error_set(err, -r, "%s", r == -EPIPE ? "is truncated" : strerror(-r));
-        error_prefix(err, "--load %s", path);
-        close(f.fd);
-    }
+    if (r == -ECANCELED)
+        *err = (struct error){.code = ECANCELED, .text = "interrupted"};
+    error_prefix(err, "--load %s", vmm->options.load);
+    close(vmm->load_fd);
+    vmm->load_fd = -1;
     free(f.buf);
     return r;
 }
@@ -141,7 +154,7 @@ static void save_now(void *opaque)
     vmm->saved = vmm_save(vmm, vmm->options.save, &err) == 0;
     vmm->save_failed = !vmm->saved;
     if (vmm->save_failed)
-        vm_log(&vmm->vm, LOG_ERROR, "--save %s", err.text);
+        vm_log(&vmm->vm, LOG_ERROR, "--save: %s", err.text);
     vm_request_shutdown(&vmm->vm, VM_SHUTDOWN_HOST);
 }
 
