@@ -2,6 +2,7 @@
 /* The state stream to and from a file, through a buffer. */
 #include <fcntl.h>
 #include <poll.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -93,33 +94,83 @@ static int get(struct state_io *io, void *buf, size_t len)
     return 0;
 }
 
+/*
+ * The file gets its name when it is whole. Until then it has none, where the file
+ * system can do that, so that nothing stays behind if we are killed; else one that
+ * tells what it is. temporary has room for the path and 8 bytes more.
+ */
+static int make_unnamed(const char *path, char *temporary)
+{
+    char *slash;
+    int fd;
+
+    strcpy(temporary, path);
+    slash = strrchr(temporary, '/');
+    if (slash)
+        slash[1] = '\0';
+    fd = open(slash ? temporary : ".", O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
+    temporary[0] = '\0';
+    if (fd < 0) {
+        strcpy(temporary, path);
+        strcat(temporary, ".XXXXXX");
+        fd = mkostemp(temporary, O_CLOEXEC);
+    }
+    return fd < 0 ? -errno : fd;
+}
+
+static int give_name(int fd, const char *path, char *temporary)
+{
+    char link[40];
+
+    if (fsync(fd) < 0)
+        return -errno;
+    if (!temporary[0]) {
+        snprintf(link, sizeof(link), "/proc/self/fd/%d", fd);
+        if (linkat(AT_FDCWD, link, AT_FDCWD, path, AT_SYMLINK_FOLLOW) == 0)
+            return 0;
+        if (errno != EEXIST)
+            return -errno;
+        /* A name can only be taken over by a rename. */
+        sprintf(temporary, "%s.%06x", path, (unsigned)getpid() & 0xffffff);
+        unlink(temporary);
+        if (linkat(AT_FDCWD, link, AT_FDCWD, temporary, AT_SYMLINK_FOLLOW) < 0)
+            return -errno;
+    }
+    return rename(temporary, path) < 0 ? -errno : 0;
+}
+
+static int save_to(struct vmm *vmm, struct file_io *f, const char *path, char *temporary, struct error *err)
+{
+    struct stat st;
+    int r;
+
+    if (stat(path, &st) == 0 && !S_ISREG(st.st_mode))
+        return error_set(err, EINVAL, "%s: exists and is not a file: choose another path", path);
+    f->fd = make_unnamed(path, temporary);
+    if (f->fd < 0)
+        return error_set(err, -f->fd, "%s: cannot be made: %s", path, strerror(-f->fd));
+    r = vm_save(&vmm->vm, &f->io, err);
+    if (r < 0) {
+        error_prefix(err, "%s", path);
+    } else {
+        r = flush(f);
+        r = r < 0 ? r : give_name(f->fd, path, temporary);
+        if (r < 0)
+            error_set(err, -r, "%s: cannot be written: %s", path, strerror(-r));
+    }
+    if (r < 0 && temporary[0])
+        unlink(temporary);
+    close(f->fd);
+    return r;
+}
+
 int vmm_save(struct vmm *vmm, const char *path, struct error *err)
 {
     struct file_io f = {.io.transfer = put, .fd = -1, .buf = malloc(BUFFER)};
-    char *temporary = NULL;
-    struct stat st;
-    int r = 0;
+    char *temporary = malloc(strlen(path) + 8);
+    int r =
+        f.buf && temporary ? save_to(vmm, &f, path, temporary, err) : error_set(err, ENOMEM, "out of memory");
 
-    /* The new file takes the place of the old one, which had better be a file. */
-    if (stat(path, &st) == 0 && !S_ISREG(st.st_mode)) {
-        free(f.buf);
-        return error_set(err, EINVAL, "%s: exists and is not a file: choose another path", path);
-    }
-    if (!f.buf || asprintf(&temporary, "%s.XXXXXX", path) < 0) {
-        free(f.buf);
-        return error_set(err, ENOMEM, "out of memory");
-    }
-    f.fd = mkostemp(temporary, O_CLOEXEC);
-    if (f.fd < 0)
-        r = error_set(err, errno, "%s: cannot be made: %s", path, strerror(errno));
-    else if ((r = vm_save(&vmm->vm, &f.io, err)) < 0)
-        error_prefix(err, "%s", path);
-    else if ((r = flush(&f)) < 0 || (rename(temporary, path) < 0 && (r = -errno)))
-        error_set(err, -r, "%s: cannot be written: %s", path, strerror(-r));
-    if (r < 0 && f.fd >= 0)
-        unlink(temporary);
-    if (f.fd >= 0)
-        close(f.fd);
     free(temporary);
     free(f.buf);
     return r;

@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "vmm/unix-listener.h"
 
+#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
@@ -42,17 +44,31 @@ static int clear_stale(const struct sockaddr_un *addr, struct error *err)
     return 0;
 }
 
-static int bind_and_listen(const char *path, struct error *err)
+/*
+ * Two that start at once could both find a dead socket, and the second remove what
+ * the first has put in its place: the folder is locked meanwhile. Whoever holds that
+ * lock for longer than a start takes is not one of us, and not waited for.
+ */
+static int lock_folder(const char *path)
 {
-    struct sockaddr_un addr = {.sun_family = AF_UNIX};
+    char *folder = strdup(path), *slash = folder ? strrchr(folder, '/') : NULL;
+    int fd;
+
+    if (slash)
+        slash[1] = '\0';
+    fd = open(slash ? folder : ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    free(folder);
+    for (int i = 0; fd >= 0 && i < 200 && flock(fd, LOCK_EX | LOCK_NB) < 0; i++)
+        usleep(5000);
+    return fd;
+}
+
+static int bind_and_listen(const struct sockaddr_un *addr, struct error *err)
+{
     mode_t mask;
     int fd, r;
 
-    if (strlen(path) >= sizeof(addr.sun_path))
-        return error_set(err, ENAMETOOLONG, "%s: a socket's path has at most %zu characters", path,
-                         sizeof(addr.sun_path) - 1);
-    strcpy(addr.sun_path, path);
-    r = clear_stale(&addr, err);
+    r = clear_stale(addr, err);
     if (r < 0)
         return r;
     fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
@@ -60,13 +76,29 @@ static int bind_and_listen(const char *path, struct error *err)
         return error_set(err, errno, "cannot make a socket: %s", strerror(errno));
     /* The mode must be right from the start: a chmod() afterwards would leave a gap. */
     mask = umask(0177);
-    r = bind(fd, (const struct sockaddr *)&addr, sizeof(addr));
+    r = bind(fd, (const struct sockaddr *)addr, sizeof(*addr));
     umask(mask);
     if (r < 0 || listen(fd, 16) < 0) {
-        r = error_set(err, errno, "%s: cannot listen there: %s", path, strerror(errno));
+        r = error_set(err, errno, "%s: cannot listen there: %s", addr->sun_path, strerror(errno));
         close(fd);
         return r;
     }
+    return fd;
+}
+
+static int listen_at(const char *path, struct error *err)
+{
+    struct sockaddr_un addr = {.sun_family = AF_UNIX};
+    int lock, fd;
+
+    if (strlen(path) >= sizeof(addr.sun_path))
+        return error_set(err, ENAMETOOLONG, "%s: a socket's path has at most %zu characters", path,
+                         sizeof(addr.sun_path) - 1);
+    strcpy(addr.sun_path, path);
+    lock = lock_folder(path);
+    fd = bind_and_listen(&addr, err);
+    if (lock >= 0)
+        close(lock);
     return fd;
 }
 
@@ -103,7 +135,7 @@ int unix_listener_open(struct unix_listener *l, struct loop *loop, const char *p
     l->path = strdup(path);
     if (!l->path)
         return error_set(err, ENOMEM, "out of memory");
-    fd = bind_and_listen(path, err);
+    fd = listen_at(path, err);
     if (fd < 0) {
         free(l->path);
         l->path = NULL;

@@ -18,7 +18,7 @@ import time
 import pytest
 
 import images
-from harness import BUILD, ENGINE, GUESTS, PATIENCE, TOP, Guest
+from harness import BUILD, ENGINE, GUESTS, PATIENCE, TOP, Guest, Qmp
 
 LINE_MAX = 400
 DEBRIS = re.compile(r"Sanitizer|runtime error|Assertion|Traceback|terminate called|Segmentation|core dumped")
@@ -438,6 +438,40 @@ def test_save_replaces_only_files(box):
     complains(box, [*endless(box), "--engine", "interp", "--console", "none", "--save", fifo, "--save-at-ns", "1000000"],
               ["fifo", "not a file"])
     assert stat.S_ISFIFO(fifo.stat().st_mode)
+
+
+def test_killed_while_saving(box):
+    """Whole or not there, and nothing beside it, whenever it is killed."""
+    saved = box.folder / "saved"
+    arguments = [*endless(box), "--engine", "interp", "--console", "none", "--save", saved, "--save-at-ns", "1000000"]
+    before = set(box.folder.iterdir())
+    for i in range(20):
+        process = subprocess.Popen(command(arguments), stdin=subprocess.DEVNULL, stderr=subprocess.PIPE)
+        time.sleep(0.003 * i)
+        process.kill()
+        process.wait()
+        process.stderr.read() # to its end: the VM is gone, too
+        assert set(box.folder.iterdir()) - before <= {saved}
+
+
+def test_one_of_many_gets_the_socket(box):
+    """Even where a killed VM left one behind, which all of them find."""
+    control = box.path("control")
+    s = socket.socket(socket.AF_UNIX)
+    s.bind(str(control))
+    s.close()
+    arguments = command([*endless(box), "--console", "none", "--control", control])
+    started = [subprocess.Popen(arguments, stdin=subprocess.DEVNULL, stderr=subprocess.DEVNULL) for _ in range(6)]
+    try:
+        end = time.monotonic() + 20 * PATIENCE
+        while sum(p.poll() is None for p in started) > 1 and time.monotonic() < end:
+            time.sleep(0.05)
+        Qmp(control)
+        assert sum(p.poll() is None for p in started) == 1
+    finally:
+        for p in started:
+            p.kill()
+            p.wait()
 
 
 def test_file_size_limit(box):
