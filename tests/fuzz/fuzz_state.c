@@ -261,8 +261,10 @@ static void change(const struct memory_io *io, unsigned fields, const uint8_t *p
 
         for (uint32_t i = 0, k = p[2] * width; i < width && length; i++, k++)
             io->buf[at + k % length] = i < 4 ? p[4 + i] : (uint8_t) - (p[7] >> 7);
-        if (p[3] == 0xff && at) /* the structure itself: cut short, or another length */
+        if (p[3] == 0xff && at) { /* the structure itself, after which nothing can be found */
             io->buf[at - 1 - p[2] % 64] ^= p[4];
+            return;
+        }
     }
 }
 
