@@ -11,7 +11,6 @@
 #include <string.h>
 
 #include "base/bytes.h"
-#include "base/checked.h"
 #include "vmm/boot/boot-internal.h"
 
 #define SEARCH       8192U
