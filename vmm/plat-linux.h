@@ -18,6 +18,8 @@ struct plat_linux {
     struct vm *vm;
     FILE *log; /* borrowed; NULL: stderr */
     enum log_level log_level;
+    uint64_t warning_due;   /* atomic: monotonic ns from when on a warning is let through */
+    unsigned messages_lost; /* atomic: since the last one that was written */
 };
 
 /* Binds plat, loop and VM together; before vm_init(). */

@@ -83,5 +83,12 @@ def test_nobody_reads(kernel, tmp_path):
         assert vm.process.wait(20 * PATIENCE) == TRIPLE_FAULT
 
 
+def test_warnings_are_few(kernel, tmp_path):
+    """However often the guest misbehaves."""
+    with guest(kernel, "virtio_all_at_once", tmp_path) as vm:
+        assert vm.end(SECONDS) == PASS
+        assert 3 <= vm.output.count(b"warning: ") <= 30 * PATIENCE
+
+
 def test_enough_hostile_guests():
     assert len(NAMES) >= 40 and len(MUST_PASS) >= 30
