@@ -85,9 +85,10 @@ def test_nobody_reads(kernel, tmp_path):
 
 def test_warnings_are_few(kernel, tmp_path):
     """However often the guest misbehaves."""
+    start = time.monotonic()
     with guest(kernel, "virtio_all_at_once", tmp_path) as vm:
         assert vm.end(SECONDS) == PASS
-        assert 3 <= vm.output.count(b"warning: ") <= 30 * PATIENCE
+        assert 3 <= vm.output.count(b"warning: ") <= 22 + time.monotonic() - start
 
 
 def test_enough_hostile_guests():
