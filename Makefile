@@ -21,11 +21,12 @@ all: build
 
 build/build.ninja:
 	@tools/setup run
+	@echo "Setting up build/…"
 	@meson setup build --prefix=$(PREFIX) -Dtests=$$(pkg-config --exists cmocka zydis && echo true || echo false) >build-setup.log 2>&1 || { cat build-setup.log; exit 1; }
 	@rm -f build-setup.log
 
 build: build/build.ninja
-	@$(NINJA) --quiet
+	@if [ -t 1 ]; then $(NINJA); else echo "Building batuta…"; $(NINJA) --quiet; fi
 
 guests: build/build.ninja
 	@tools/guests build/guests
@@ -66,9 +67,12 @@ bench:
 	@bench/run --output build/bench.json
 
 format:
+	@tools/setup run test
 	@git ls-files '*.c' '*.h' | xargs clang-format -i
 
-install: build
+install: build/build.ninja
+	@meson configure build -Dprefix=$(abspath $(PREFIX))
+	@$(NINJA) --quiet
 	@DESTDIR=$(DESTDIR) meson install -C build --quiet
 
 clean:

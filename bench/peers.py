@@ -13,7 +13,7 @@ HERE = pathlib.Path(__file__).resolve().parent
 def first_kernel(work):
     out = work / "first.elf"
     subprocess.run(["gcc", "-m32", "-c", HERE / "guest" / "first.S", "-o", work / "first.o"], check=True)
-    subprocess.run(["ld", "-m", "elf_i386", "-Ttext=0x100000", "--section-start=.multiboot=0x0ff000", "-e", "_start",
+    subprocess.run(["ld", "-n", "-m", "elf_i386", "--section-start=.multiboot=0x100000", "-Ttext=0x100040", "-e", "_start",
                     "-o", out, work / "first.o"], check=True)
     return out
 

@@ -7,10 +7,13 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/time.h>
 #include <sys/un.h>
 #include <unistd.h>
 
 #define USAGE 2
+/* For the greeting: who says nothing within this time does not speak QMP. */
+#define GREETING_SECONDS 10
 
 static int complain(const char *socket_path, const char *what)
 {
@@ -35,8 +38,10 @@ static int dial(const char *path)
     strcpy(addr.sun_path, path);
     fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
     if (fd < 0 || connect(fd, (const struct sockaddr *)&addr, sizeof(addr)) < 0) {
-        complain(path,
-                 errno == ECONNREFUSED ? "nobody listens there any more: the VM has ended" : strerror(errno));
+        complain(path, errno == ECONNREFUSED ? "nobody listens there any more: the VM has ended"
+                       : errno == ENOENT
+                           ? "there is no such socket: batuta run makes it with --control SOCKET"
+                           : strerror(errno));
         if (fd >= 0)
             close(fd);
         return -1;
@@ -140,12 +145,16 @@ static int events(FILE *f)
 
 static int talk(struct peer *p, const char *path, int argc, char **argv)
 {
-    json_t *greeting = receive(p->in), *answer;
+    const struct timeval patience = {.tv_sec = GREETING_SECONDS}, forever = {0};
+    json_t *greeting, *answer;
 
+    setsockopt(fileno(p->in), SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof(patience));
+    greeting = receive(p->in);
     if (!json_object_get(greeting, "QMP")) {
         json_decref(greeting);
-        return complain(path, "does not speak QMP");
+        return complain(path, "does not speak QMP: is it another socket than that of --control?");
     }
+    setsockopt(fileno(p->in), SOL_SOCKET, SO_RCVTIMEO, &forever, sizeof(forever));
     json_decref(greeting);
     if (send_object(p->out, json_pack("{s:s}", "execute", "qmp_capabilities")) < 0 ||
         !(answer = await(p->in)))
@@ -158,13 +167,17 @@ int cmd_ctl(int argc, char **argv)
 {
     struct peer p;
     int status = 1, fd;
+    bool help = argc > 1 && (!strcmp(argv[1], "--help") || !strcmp(argv[1], "-h"));
 
-    if (argc < 3) {
+    if (argc < 3 || help) {
         fputs("Usage: batuta ctl SOCKET COMMAND [KEY=VALUE…]\n"
               "       batuta ctl SOCKET --events\n"
-              "The command query-commands lists what there is.\n",
-              stderr);
-        return USAGE;
+              "Sends a command to the VM that was started with --control SOCKET, and prints the answer as "
+              "JSON;\n"
+              "--events prints its events until it ends. query-commands lists what commands there are.\n"
+              "See batuta(1).\n",
+              help ? stdout : stderr);
+        return help ? 0 : USAGE;
     }
     fd = dial(argv[1]);
     if (fd < 0)

@@ -5,6 +5,7 @@
  */
 #include <errno.h>
 #include <limits.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -23,6 +24,17 @@ static const char help_text[] =
     "  ctl SOCKET --events          print its events as they come\n"
     "  version                      print the version\n"
     "  help [COMMAND]               this, or a command's help\n";
+
+static const char doctor_text[] =
+    "Usage: batuta doctor [--json]\n"
+    "Says of each capability of this machine whether it is ok, poor or missing; what that costs, and the\n"
+    "mend. --json: as an array of objects with name, verdict, text, cost and mend. Exit status: 0 virtual\n"
+    "machines can run here, 1 they cannot. See batuta-doctor(1).\n";
+
+static bool wants_help(const char *word)
+{
+    return !strcmp(word, "--help") || !strcmp(word, "-h");
+}
 
 /* The per-VM program: beside this one, or where `make install` puts it. */
 static void exec_vmm(char **argv)
@@ -71,6 +83,10 @@ static int cmd_run(int argc, char **argv)
 
 static int cmd_doctor(int argc, char **argv)
 {
+    if (argc > 1 && wants_help(argv[1])) {
+        fputs(doctor_text, stdout);
+        return fflush(stdout) ? 1 : 0;
+    }
     return run_vmm("--doctor", argc, argv);
 }
 
@@ -80,15 +96,7 @@ static int cmd_version(int argc, char **argv)
     return 0;
 }
 
-static int cmd_help(int argc, char **argv)
-{
-    char *run_help[] = {argv[0], "--help"};
-
-    if (argc > 1 && !strcmp(argv[1], "run"))
-        return run_vmm(NULL, 2, run_help);
-    fputs(help_text, stdout);
-    return fflush(stdout) ? 1 : 0;
-}
+static int cmd_help(int argc, char **argv);
 
 static const struct {
     const char *name;
@@ -98,16 +106,40 @@ static const struct {
     {"help", cmd_help}, {"--version", cmd_version}, {"--help", cmd_help}, {"-h", cmd_help},
 };
 
+static int unknown(const char *word)
+{
+    fprintf(stderr, "batuta: there is no command '%s': run, doctor, ctl, version, help\n", word);
+    return USAGE;
+}
+
+static int run_command(int argc, char **argv)
+{
+    for (size_t i = 0; i < sizeof(commands) / sizeof(commands[0]); i++) {
+        if (!strcmp(argv[0], commands[i].name))
+            return commands[i].run(argc, argv);
+    }
+    return unknown(argv[0]);
+}
+
+static int cmd_help(int argc, char **argv)
+{
+    static const char *const own[] = {"run", "doctor", "ctl"};
+
+    for (size_t i = 0; argc > 1 && i < sizeof(own) / sizeof(own[0]); i++) {
+        if (!strcmp(argv[1], own[i]))
+            return run_command(2, (char *[]){argv[1], "--help", NULL});
+    }
+    if (argc > 1 && strcmp(argv[1], "version") && strcmp(argv[1], "help"))
+        return unknown(argv[1]);
+    fputs(help_text, stdout);
+    return fflush(stdout) ? 1 : 0;
+}
+
 int main(int argc, char **argv)
 {
     if (argc < 2) {
         fputs(help_text, stderr);
         return USAGE;
     }
-    for (size_t i = 0; i < sizeof(commands) / sizeof(commands[0]); i++) {
-        if (!strcmp(argv[1], commands[i].name))
-            return commands[i].run(argc - 1, argv + 1);
-    }
-    fprintf(stderr, "batuta: there is no command '%s': run, doctor, ctl, version, help\n", argv[1]);
-    return USAGE;
+    return run_command(argc - 1, argv + 1);
 }

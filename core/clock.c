@@ -76,6 +76,12 @@ static void ask_platform(struct vm *vm)
     vm->plat->ops->timer_set(vm->plat, at);
 }
 
+static void tell_engine(struct vm *vm)
+{
+    if (vm->engine && vm->engine->clock_changed)
+        vm->engine->clock_changed(vm, vm->clock.running);
+}
+
 void clock_start(struct vm *vm)
 {
     struct vm_clock *c = &vm->clock;
@@ -85,6 +91,7 @@ void clock_start(struct vm *vm)
     c->started = plat_now(vm);
     c->running = true;
     ask_platform(vm);
+    tell_engine(vm);
 }
 
 void clock_stop(struct vm *vm)
@@ -96,6 +103,7 @@ void clock_stop(struct vm *vm)
     c->base = clock_now(vm);
     c->running = false;
     ask_platform(vm);
+    tell_engine(vm);
 }
 
 void timer_init(struct timer *timer, struct vm *vm, void (*fn)(void *opaque), void *opaque)

@@ -12,6 +12,7 @@
 
 struct vm;
 struct vcpu;
+struct lapic_image;
 
 enum vm_exit {
     VM_EXIT_REQUEST,  /* cpu.request wants the caller's attention (EXIT, INIT, SIPI …) */
@@ -22,7 +23,7 @@ enum vm_exit {
 
 struct engine_ops {
     const char *name; /* as in --engine */
-    bool own_lapic;   /* the engine has the local APICs; dev/irq/lapic is not made */
+    bool own_lapic;   /* the engine has the local APICs; dev/irq/lapic only saves and loads them */
     bool own_tsc;     /* the guest's TSC is the host's */
 
     /* Can it run here? 0, or a negative errno with the reason and the mend in err. */
@@ -40,14 +41,24 @@ struct engine_ops {
     int (*state_get)(struct vcpu *vcpu);
     int (*state_put)(struct vcpu *vcpu);
 
-    /* Power-on state of what the engine has beyond cpu.s (its local APIC); state_put() follows. NULL:
-     * nothing. */
-    void (*vcpu_reset)(struct vcpu *vcpu);
+    /* own_lapic: the local APIC's registers, and back, after a reset or load. Lock held, the vCPU parked. */
+    int (*lapic_get)(struct vcpu *vcpu, struct lapic_image *image);
+    int (*lapic_put)(struct vcpu *vcpu, const struct lapic_image *image);
+    /* own_tsc: has the guests' TSC count at this rate, for a VM that was loaded. -ENOTSUP: it keeps its own
+     * (clock.tsc_khz). Lock held, vCPUs parked. */
+    int (*tsc_rate)(struct vm *vm, uint32_t khz);
+    /* The VM's clock was started or stopped. Lock held; NULL: nobody cares. */
+    void (*clock_changed)(struct vm *vm, bool running);
 
     /* A device stored to guest RAM. NULL: nobody cares. Any thread. */
     void (*memory_written)(struct vm *vm, uint64_t gpa, uint64_t len);
     /* What lies behind a RAM page for cpu.env->page: may it be written without telling? NULL: yes. */
     bool (*page_write_fast)(struct vm *vm, uint64_t gpa);
+    /* Engines whose guests store to RAM by themselves: notes which pages they write from now on (or no
+     * longer), and adds to mem.dirty those since the last time. Lock held; 0 or a negative errno. NULL:
+     * mem.dirty is kept up to date. */
+    int (*dirty_track)(struct vm *vm, bool on);
+    int (*dirty_collect)(struct vm *vm);
     /* Stops all other vCPUs between two instructions until the matching end, for cpu.env->exclusive_begin.
      * The vCPU's thread, lock not held. NULL: such accesses are not atomic. */
     void (*exclusive)(struct vcpu *vcpu, bool begin);
@@ -57,8 +68,8 @@ struct engine_ops {
     void (*extint)(struct vm *vm, bool level);
     /* own_lapic: the interrupt lines that the IO-APIC routes with level trigger, for EOI exits. Lock held. */
     void (*ioapic_changed)(struct vm *vm);
-    /* Writes of `value` (any, if !match) of `size` bytes at address become a signal of the descriptor instead
-     * of an exit. NULL or -ENOSYS: not available. */
+    /* Writes of `size` bytes at address become a signal of the descriptor instead of an exit (add), or no
+     * longer. NULL or an error: not available. Lock held; see core/doorbell.h. */
     int (*ioeventfd)(struct vm *vm, bool mmio, uint64_t address, unsigned size, int fd, bool add);
 };
 

@@ -42,6 +42,17 @@ struct lapic_ops {
     void (*reset)(struct vcpu *vcpu, bool init);
 };
 
+/*
+ * One local APIC's registers, on the way between an engine that has it (own_lapic)
+ * and the model that saves and loads it. reg[] by xAPIC offset / 16 (SDM table
+ * 11-1); in x2APIC mode too: ICR in two halves, the ID in bits 24..31.
+ */
+struct lapic_image {
+    uint64_t base;         /* IA32_APIC_BASE */
+    uint64_t tsc_deadline; /* 0: not armed */
+    uint32_t reg[64];
+};
+
 struct irqs {
     struct irq_sink pic;                  /* pins 0..15 */
     struct irq_sink ioapic;               /* pins 0..23 */

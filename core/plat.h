@@ -21,6 +21,14 @@ struct plat_work {
     bool queued;            /* the platform's */
 };
 
+/* A descriptor that an engine signals for the guest. The owner keeps it alive until closed. */
+struct plat_event {
+    void (*fn)(void *opaque); /* on the I/O thread, VM lock held; several signals may be one call */
+    void *opaque;
+    int fd;     /* the platform's */
+    void *data; /* the platform's */
+};
+
 struct plat_lock {
     uint64_t opaque[8];
 };
@@ -47,6 +55,10 @@ struct plat_ops {
     /* Runs w on the I/O thread, with the VM lock held, soon. Queuing twice before it runs is once. Any
      * thread. */
     void (*defer)(struct plat *plat, struct plat_work *w);
+
+    /* 0 or a negative errno; lock held. NULL: this platform has no descriptors. */
+    int (*event_open)(struct plat *plat, struct plat_event *event);
+    void (*event_close)(struct plat *plat, struct plat_event *event);
 
     /* Sleeps until vcpu_wake() or `request` is not 0; only the vCPU's own thread. Wakes may be spurious. */
     void (*vcpu_wait)(struct plat *plat, struct vcpu *vcpu);

@@ -22,7 +22,7 @@ struct vm;
     X(NET, "net", "packets")                                                                                 \
     X(TIMER, "timer", "timers armed and fired")                                                              \
     X(UNASSIGNED, "unassigned", "accesses that no device answers")                                           \
-    X(ENGINE, "engine", "what the CPU engine does")                                                          \
+    X(ENGINE, "engine", "what the CPU engine does; its statistics at the end")                               \
     X(TRANSLATE, "translate", "blocks decoded or translated")                                                \
     X(SMC, "smc", "guest writes over its own code")
 

@@ -99,6 +99,24 @@ static bool others_parked(const struct vm *vm)
     return true;
 }
 
+/*
+ * Lock held, before the first vCPU of many goes on after a reset or load: an
+ * interprocessor interrupt must not reach one whose state is yet to be set.
+ */
+static bool put_states(struct vm *vm)
+{
+    for (unsigned i = 0; i < vm->vcpu_count; i++) {
+        struct vcpu *vcpu = vm->vcpu[i];
+
+        if (vcpu->state_dirty && vm->engine->state_put && vm->engine->state_put(vcpu) < 0) {
+            vm_log(vm, LOG_ERROR, "vCPU %u: the %s engine refuses its state", vcpu->index, vm->engine->name);
+            return false;
+        }
+        vcpu->state_dirty = false;
+    }
+    return true;
+}
+
 /* Lock held. True: the vCPU may go into the engine; false: the VM is off. */
 static bool wait_for_permission(struct vcpu *vcpu)
 {
@@ -123,14 +141,12 @@ static bool wait_for_permission(struct vcpu *vcpu)
         vm->plat->ops->vcpu_wait(vm->plat, vcpu);
         vm_lock(vm);
     }
-    vcpu->parked = false;
-    if (vcpu->state_dirty && vm->engine->state_put && vm->engine->state_put(vcpu) < 0) {
-        vm_log(vm, LOG_ERROR, "vCPU %u: the %s engine refuses its state", vcpu->index, vm->engine->name);
+    if (!put_states(vm)) {
         vm_request_shutdown(vm, VM_SHUTDOWN_ERROR);
         vcpu->parked = true;
         return false;
     }
-    vcpu->state_dirty = false;
+    vcpu->parked = false;
     return true;
 }
 

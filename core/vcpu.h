@@ -15,7 +15,7 @@ struct vcpu {
     struct vm *vm;
     unsigned index; /* 0 is the bootstrap processor; also its APIC id */
     void *engine_data;
-    void *lapic;     /* the local APIC's model, NULL if the engine has its own */
+    void *lapic;     /* the local APIC's model; where the engine has its own, what saves and loads it */
     void *plat_data; /* the platform's: thread, wait channel */
 
     uint8_t sipi_vector; /* of the start-up IPI behind X86_REQ_SIPI; atomic */

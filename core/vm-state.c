@@ -126,10 +126,6 @@ int vm_save(struct vm *vm, struct state_io *io, struct error *err)
     struct device *dev;
     int e;
 
-    if (vm->engine->own_lapic)
-        return error_set(err, ENOTSUP,
-                         "the %s engine keeps the local APICs to itself: its VMs cannot be saved yet",
-                         vm->engine->name);
     devices_settle(vm);
     memcpy(m.line_level, vm->irqs.line_level, sizeof(m.line_level));
     store_le32(magic + STATE_MAGIC_SIZE, STATE_STREAM_VERSION);
@@ -281,6 +277,30 @@ static int load_body(struct loader *l, const struct state_record *r)
     return e;
 }
 
+/*
+ * An engine whose TSC has a rate of its own, not the saved one: the guest's TSC
+ * goes on from where it was, at that rate. Guests that take their time from the
+ * paravirtual clock do not mind.
+ */
+static void adopt_tsc(struct vm *vm, uint32_t native_khz)
+{
+    uint32_t saved_khz = vm->clock.tsc_khz;
+    uint64_t saved = clock_tsc(vm);
+
+    if (!vm->engine->own_tsc || saved_khz == native_khz)
+        return;
+    if (vm->engine->tsc_rate && vm->engine->tsc_rate(vm, saved_khz) == 0)
+        return;
+    vm->clock.tsc_khz = native_khz;
+    for (unsigned i = 0; i < vm->vcpu_count; i++)
+        vm->vcpu[i]->cpu.s.tsc_offset += (int64_t)(saved - clock_tsc(vm));
+    vm_log(
+        vm, LOG_WARN,
+        "the guest's time stamp counter ran at %u kHz, here it runs at %u: a guest that takes its time from "
+        "it, not from the paravirtual clock, will be wrong",
+        saved_khz, native_khz);
+}
+
 static int check_complete(const struct loader *l)
 {
     const struct device *dev;
@@ -297,6 +317,7 @@ static int check_complete(const struct loader *l)
 int vm_load(struct vm *vm, struct state_io *io, struct error *err)
 {
     struct loader l = {.vm = vm, .io = io, .err = err};
+    uint32_t native_khz = vm->clock.tsc_khz;
     uint8_t magic[STATE_MAGIC_SIZE + 4];
     const uint8_t expected[STATE_MAGIC_SIZE] = STATE_MAGIC;
     int e = io->transfer(io, magic, sizeof(magic));
@@ -319,7 +340,10 @@ int vm_load(struct vm *vm, struct state_io *io, struct error *err)
         switch (r.kind) {
         case STATE_RECORD_END:
             mem_written(vm, 0, vm->mem.ram_low);
-            return check_complete(&l);
+            e = check_complete(&l);
+            if (!e)
+                adopt_tsc(vm, native_khz);
+            return e;
         case STATE_RECORD_RAM:
             e = load_ram(&l, &r);
             break;

@@ -126,8 +126,6 @@ void vm_reset(struct vm *vm)
         vcpu->cpu.s.activity = i == 0 ? X86_ACT_RUN : X86_ACT_WAIT_SIPI;
         __atomic_store_n(&vcpu->cpu.request, 0, __ATOMIC_RELAXED);
         vcpu->state_dirty = true;
-        if (vm->engine->vcpu_reset)
-            vm->engine->vcpu_reset(vcpu);
     }
     if (vm->on_reset)
         vm->on_reset(vm->on_reset_opaque, vm);

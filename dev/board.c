@@ -47,15 +47,14 @@ static int create_debug(struct board *board)
 /* Controllers first: a saved state is loaded in this order, and devices' lines must find them ready. */
 int board_create(struct vm *vm, const struct board_config *config, struct board *board, struct error *err)
 {
-    bool own_lapic = vm->engine && vm->engine->own_lapic;
     const char *what;
     struct pit *pit = NULL;
     struct rtc *rtc = NULL;
     int r;
 
     *board = (struct board){.vm = vm, .config = *config};
-    if ((what = "the local APICs", r = own_lapic ? 0 : lapic_create(vm)) ||
-        (what = "the 8259s", r = pic_create(vm)) || (what = "the IO-APIC", r = ioapic_create(vm)) ||
+    if ((what = "the local APICs", r = lapic_create(vm)) || (what = "the 8259s", r = pic_create(vm)) ||
+        (what = "the IO-APIC", r = ioapic_create(vm)) ||
         (what = "the PCI host bridge", r = pci_host_create(vm, &board->pci)) ||
         (what = "power management", r = pm_create(vm, &board->pm)) ||
         (what = "the ISA bridge", r = lpc_create(vm, board->pci, board->pm, &board->lpc)) ||

@@ -154,10 +154,10 @@ static int tap_attach(const char *name, int *out, struct error *err)
                          name ? name : "", IFNAMSIZ - 1);
     /* Root would make a new one that is connected to nothing. */
     if (!if_nametoindex(name))
-        return error_set(
-            err, ENODEV,
-            "tap %s: there is no such interface; make it: ip tuntap add dev %s mode tap && ip link set %s up",
-            name, name, name);
+        return error_set(err, ENODEV,
+                         "tap %s: there is no such interface; make it%s: ip tuntap add dev %s mode tap%s && "
+                         "ip link set %s up",
+                         name, geteuid() ? ", as root" : "", name, geteuid() ? " user $USER" : "", name);
     strcpy(ifr.ifr_name, name);
     fd = open("/dev/net/tun", O_RDWR | O_CLOEXEC | O_NONBLOCK);
     if (fd < 0)

@@ -104,11 +104,11 @@ static void check_hugepages(struct finding *f)
         fclose(file);
     if (n == 1 && count) {
         say(f, GOOD, "", NULL, NULL);
-        snprintf(f->text, sizeof(f->text), "%lu of the default size", count);
+        snprintf(f->text, sizeof(f->text), "%lu of the default size (not used yet)", count);
     } else {
         say(f, POOR, "none are reserved",
-            "guest memory uses small pages: a few percent of speed on large guests",
-            "sudo sysctl vm.nr_hugepages=N (nothing in batuta needs them)");
+            "nothing yet: batuta does not put guest memory on reserved huge pages",
+            "sudo sysctl vm.nr_hugepages=N, once batuta takes them");
     }
 }
 
@@ -148,7 +148,8 @@ static void check_files(struct finding *f, const char *const *paths, const char 
 {
     for (size_t i = 0; paths[i]; i++) {
         if (access(paths[i], R_OK) == 0) {
-            say(f, GOOD, paths[i], NULL, NULL);
+            say(f, GOOD, "", NULL, NULL);
+            snprintf(f->text, sizeof(f->text), "%s (not used yet)", paths[i]);
             return;
         }
     }
@@ -160,7 +161,7 @@ static void check_seabios(struct finding *f)
     static const char *const paths[] = {"/usr/share/seabios/bios-256k.bin", "/usr/share/qemu/bios-256k.bin",
                                         NULL};
 
-    check_files(f, paths, "no booting of disks by BIOS; kernels start directly without it",
+    check_files(f, paths, "nothing yet: batuta starts kernels directly; booting disks by BIOS is to come",
                 "sudo apt-get install seabios");
 }
 
@@ -169,7 +170,7 @@ static void check_ovmf(struct finding *f)
     static const char *const paths[] = {"/usr/share/OVMF/OVMF_CODE.fd", "/usr/share/OVMF/OVMF_CODE_4M.fd",
                                         "/usr/share/ovmf/OVMF.fd", NULL};
 
-    check_files(f, paths, "no booting of disks by UEFI; kernels start directly without it",
+    check_files(f, paths, "nothing yet: batuta starts kernels directly; booting disks by UEFI is to come",
                 "sudo apt-get install ovmf");
 }
 

@@ -3,20 +3,35 @@
 
 #include <string.h>
 
+#include "core/vm.h"
+#include "engine/bt/bt.h"
 #include "engine/interp/interp.h"
 #include "engine/kvm/kvm.h"
+#include "vmm/kvm-speed.h"
 
 static const struct {
     enum opt_engine choice;
     const struct engine_ops *ops;
 } engines[] = {
     {ENGINE_KVM, &kvm_engine},
+    {ENGINE_BT, &bt_engine},
     {ENGINE_INTERP, &interp_engine},
 };
 
 int engine_kvm_speed(uint64_t *instructions_per_second, struct error *err)
 {
-    return kvm_measure(instructions_per_second, err);
+    int r = kvm_measure(instructions_per_second, err);
+
+    if (r == 0)
+        kvm_speed_remember(*instructions_per_second);
+    return r;
+}
+
+void engine_statistics(struct vcpu *vcpu, char *buf, size_t size)
+{
+    buf[0] = 0;
+    if (vcpu->vm->engine == &interp_engine)
+        interp_stats_format(vcpu, buf, size);
 }
 
 /* Should --engine auto pass it over, although it runs? */
@@ -24,7 +39,11 @@ static bool too_slow(enum opt_engine choice)
 {
     uint64_t speed = 0;
 
-    return choice == ENGINE_KVM && (engine_kvm_speed(&speed, NULL) < 0 || speed < ENGINE_KVM_WORTH);
+    if (choice != ENGINE_KVM)
+        return false;
+    if (!kvm_speed_recall(&speed) && engine_kvm_speed(&speed, NULL) < 0)
+        return true;
+    return speed < ENGINE_KVM_WORTH;
 }
 
 const struct engine_ops *engine_choose(int choice, struct error *err)

@@ -6,13 +6,19 @@
 #include "core/engine.h"
 #include "vmm/options.h"
 
+struct vcpu;
+
 /* Fewer ring-0 instructions a second than this, and our own engine is faster than KVM. */
 #define ENGINE_KVM_WORTH 100000000ULL
 
 /* The one that is asked for, if it can run here; or the best that can. NULL with an error. */
 const struct engine_ops *engine_choose(int choice, struct error *err);
 
-/* Ring-0 instructions per second under KVM; the error says why there are none. */
+/* What a vCPU's engine did, a line each; "" if it does not count. The vCPU stands still. */
+void engine_statistics(struct vcpu *vcpu, char *buf, size_t size);
+
+/* Measures ring-0 instructions per second under KVM, and remembers them (vmm/kvm-speed.h); the error says why
+ * there are none. */
 int engine_kvm_speed(uint64_t *instructions_per_second, struct error *err);
 
 #endif

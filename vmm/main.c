@@ -131,7 +131,7 @@ static int make_vm(struct vmm *vmm, struct error *err)
 static int make_cpus(struct vmm *vmm, struct error *err)
 {
     static const enum x86_cpu_level levels[] = {
-        [CPU_DEFAULT] = X86_CPU_V2, [CPU_V2] = X86_CPU_V2, [CPU_V3] = X86_CPU_V3, [CPU_HOST] = X86_CPU_HOST};
+        [CPU_V2] = X86_CPU_V2, [CPU_V3] = X86_CPU_V3, [CPU_HOST] = X86_CPU_HOST};
     const struct engine_ops *engine = engine_choose(vmm->options.engine, err);
     struct x86_cpuid_config config = {
         .level = levels[vmm->options.cpu],
@@ -276,6 +276,20 @@ static int run(struct vmm *vmm, struct error *err)
     return r;
 }
 
+/* The vCPUs have ended. */
+static void trace_statistics(struct vmm *vmm)
+{
+    for (unsigned i = 0; i < vmm->vm.vcpu_count; i++) {
+        char text[1024], *rest = text, *line;
+
+        engine_statistics(vmm->vm.vcpu[i], text, sizeof(text));
+        while ((line = strsep(&rest, "\n"))) {
+            if (*line)
+                vm_trace(&vmm->vm, ENGINE, "vCPU %u: %s", i, line);
+        }
+    }
+}
+
 static void tear_down(struct vmm *vmm)
 {
     control_destroy(vmm->control);
@@ -309,6 +323,8 @@ static int run_vm(struct vmm *vmm)
     int r = build(vmm, &err), status;
 
     r = r < 0 ? r : run(vmm, &err);
+    if (r == 0)
+        trace_statistics(vmm);
     status = r < 0 ? STATUS_ERROR : lifecycle_status(vmm);
     tear_down(vmm);
     if (r < 0)

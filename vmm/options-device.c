@@ -10,7 +10,7 @@
 #include "net/hostfwd.h"
 #include "vmm/options-internal.h"
 
-const char *const disk_formats[] = {[DISK_AUTO] = "auto", [DISK_RAW] = "raw", [DISK_QCOW2] = "qcow2", NULL};
+const char *const disk_formats[] = {[DISK_AUTO] = "auto", [DISK_RAW] = "raw", NULL};
 
 #define MAX_PARTS 64
 

@@ -34,8 +34,8 @@ static void print_wrapped(FILE *out, const char *text)
 void options_print_help(FILE *out)
 {
     fputs("Usage: batuta run [OPTION…] [FILE]\n"
-          "Start a virtual machine in the foreground. FILE describes one: the same options as `key = value` "
-          "lines.\n",
+          "Start a virtual machine in the foreground. FILE describes one (the same options as `key = value` "
+          "lines),\nor is a kernel.\n",
           out);
     for (size_t i = 0; i < option_count; i++) {
         const struct option *o = &option_table[i];
@@ -101,7 +101,17 @@ void options_print_completion(FILE *out)
           "    fi\n"
           "    case \"${COMP_WORDS[1]}\" in\n"
           "    doctor) COMPREPLY=($(compgen -W \"--json\" -- \"$cur\")); return ;;\n"
-          "    ctl) COMPREPLY=($(compgen -f -- \"$cur\")); return ;;\n"
+          "    help) COMPREPLY=($(compgen -W \"run doctor ctl version\" -- \"$cur\")); return ;;\n"
+          "    ctl)\n"
+          "        if [ \"$COMP_CWORD\" -eq 2 ]; then\n"
+          "            compopt -o filenames 2>/dev/null\n"
+          "            mapfile -t COMPREPLY < <(compgen -f -- \"$cur\")\n"
+          "        elif [ \"$COMP_CWORD\" -eq 3 ]; then\n"
+          "            words=$(\"$1\" ctl \"${COMP_WORDS[2]}\" query-commands 2>/dev/null | "
+          "sed -n 's/.*\"name\": \"\\(.*\\)\".*/\\1/p')\n"
+          "            COMPREPLY=($(compgen -W \"--events $words\" -- \"$cur\"))\n"
+          "        fi\n"
+          "        return ;;\n"
           "    run) ;;\n"
           "    *) return ;;\n"
           "    esac\n"
@@ -118,7 +128,7 @@ void options_print_completion(FILE *out)
           "    esac\n"
           "    if [ -n \"$files\" ]; then\n"
           "        compopt -o filenames 2>/dev/null\n"
-          "        COMPREPLY=($(compgen -f -- \"$cur\"))\n"
+          "        mapfile -t COMPREPLY < <(compgen -f -- \"$cur\")\n"
           "    else\n"
           "        COMPREPLY=($(compgen -W \"$words\" -- \"$cur\"))\n"
           "    fi\n"

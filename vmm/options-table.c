@@ -5,10 +5,9 @@
 #include "vmm/boot/boot.h"
 #include "vmm/options-internal.h"
 
-static const char *const cpu_choices[] = {
-    [CPU_DEFAULT] = "default", [CPU_V2] = "v2", [CPU_V3] = "v3", [CPU_HOST] = "host", NULL};
+static const char *const cpu_choices[] = {[CPU_V2] = "v2", [CPU_V3] = "v3", [CPU_HOST] = "host", NULL};
 static const char *const engine_choices[] = {
-    [ENGINE_AUTO] = "auto", [ENGINE_KVM] = "kvm", [ENGINE_INTERP] = "interp", NULL};
+    [ENGINE_AUTO] = "auto", [ENGINE_KVM] = "kvm", [ENGINE_BT] = "bt", [ENGINE_INTERP] = "interp", NULL};
 static const char *const format_choices[] = {[BOOT_AUTO] = "auto",
                                              [BOOT_LINUX] = "linux",
                                              [BOOT_MULTIBOOT1] = "multiboot1",
@@ -17,7 +16,8 @@ static const char *const format_choices[] = {[BOOT_AUTO] = "auto",
                                              [BOOT_ELF] = "elf",
                                              NULL};
 
-#define AT(m) offsetof(struct run_options, m)
+#define TRACE_WORD(id, name, help) " " name
+#define AT(m)                      offsetof(struct run_options, m)
 
 const struct option option_table[] = {
     {.group = "What to start",
@@ -53,7 +53,7 @@ const struct option option_table[] = {
      .complete = "file"},
     {.name = "config",
      .arg = "FILE",
-     .help = "read a description file (also as a word without an option)",
+     .help = "read a description file; a word without an option is one too, or a kernel",
      .kind = OPT_TEXT,
      .offset = AT(config),
      .complete = "file"},
@@ -66,7 +66,7 @@ const struct option option_table[] = {
      .offset = AT(name)},
     {.name = "memory",
      .arg = "SIZE",
-     .help = "RAM, in MiB or with K, M, G (default: 512M)",
+     .help = "RAM, in MiB or with K, M, G, T (default: 512M)",
      .kind = OPT_SIZE,
      .offset = AT(memory),
      .min = MIB(1),
@@ -167,7 +167,7 @@ const struct option option_table[] = {
      .help = "log these events (`--trace help` lists them); may be repeated",
      .kind = OPT_CUSTOM,
      .parse = parse_trace,
-     .complete = "help"},
+     .complete = "all help" TRACE_EVENTS(TRACE_WORD)},
     {.name = "save",
      .arg = "FILE",
      .help = "with --save-at-ns: where the state goes",

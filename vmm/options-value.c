@@ -114,7 +114,7 @@ const char *nearest_name(const char *word, const char *(*name)(const void *list,
         /* The beginning of a longer name counts as near: --mem, --no-re. */
         if (n && strlen(word) >= 3 && !strncmp(word, n, strlen(word)))
             d = 1;
-        if (d < best_distance && d < strlen(word)) {
+        if (d < best_distance && 2 * (size_t)d <= strlen(word)) {
             best = n;
             best_distance = d;
         }

@@ -6,6 +6,7 @@
 #include <libgen.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "vmm/options-internal.h"
@@ -86,6 +87,23 @@ static int use_config(struct run_options *o, const char *path, struct error *err
     return o->config ? 0 : error_set(err, ENOMEM, "out of memory");
 }
 
+/* For people who write kernels: a file that cannot be anything else is started, not read as a description. */
+static bool is_kernel(const char *path)
+{
+    uint8_t head[0x206] = {0};
+    struct stat st;
+    FILE *f = stat(path, &st) == 0 && S_ISREG(st.st_mode) ? fopen(path, "re") : NULL;
+    size_t n = f ? fread(head, 1, sizeof(head), f) : 0;
+
+    if (f)
+        fclose(f);
+    return (n >= 4 && !memcmp(head,
+                              "\x7f"
+                              "ELF",
+                              4)) ||
+           (n == sizeof(head) && !memcmp(head + 0x202, "HdrS", 4));
+}
+
 /* The description file, found before the other options are looked at: they override it. */
 static int find_config(struct run_options *o, int argc, char *const *argv, struct error *err)
 {
@@ -110,18 +128,45 @@ static int find_config(struct run_options *o, int argc, char *const *argv, struc
             return error_set(err, EINVAL,
                              "there is no option %s: options begin with two dashes, see batuta run --help",
                              argv[i]);
-        } else if (use_config(o, argv[i], err) < 0) {
+        } else if (!is_kernel(argv[i]) && use_config(o, argv[i], err) < 0) {
             return -EINVAL;
         }
     }
     return 0;
 }
 
+/* A word that is not an option's: the description file, which has been read, or a kernel. */
+static int parse_word(struct run_options *o, const char *word, const char **kernel, struct error *err)
+{
+    static const struct opt_source command_line = {0};
+
+    if (o->config && !strcmp(word, o->config))
+        return 1;
+    if (*kernel)
+        return error_set(err, EINVAL, "%s: only one kernel can be started, and %s is one", word, *kernel);
+    *kernel = word;
+    return opt_set(o, option_find("kernel", 6), word, &command_line, err) < 0 ? -EINVAL : 1;
+}
+
+static bool wants_help(int argc, char *const *argv)
+{
+    for (int i = 0; i < argc; i++) {
+        if (!strcmp(argv[i], "--help") || !strcmp(argv[i], "-h"))
+            return true;
+    }
+    return false;
+}
+
 int options_parse(struct run_options *o, int argc, char *const *argv, struct error *err)
 {
-    int r = find_config(o, argc, argv, err);
+    const char *kernel = NULL;
     char *config;
+    int r;
 
+    o->help = wants_help(argc, argv);
+    if (o->help)
+        return 0;
+    r = find_config(o, argc, argv, err);
     if (r < 0)
         return r;
     config = o->config;
@@ -131,10 +176,8 @@ int options_parse(struct run_options *o, int argc, char *const *argv, struct err
             return r;
     }
     for (int i = 0; i < argc; i += r) {
-        r = 1;
-        if (strncmp(argv[i], "--", 2))
-            continue;
-        r = parse_option(o, argc - i, argv + i, err);
+        r = strncmp(argv[i], "--", 2) ? parse_word(o, argv[i], &kernel, err)
+                                      : parse_option(o, argc - i, argv + i, err);
         if (r < 0)
             return r;
     }
@@ -242,7 +285,7 @@ int options_parse_file(struct run_options *o, const char *path, struct error *er
         return r;
     }
     source.folder = dirname(copy);
-    rest = text;
+    rest = text + (strncmp(text, "\xef\xbb\xbf", 3) ? 0 : 3); /* some editors' mark of UTF-8 */
     while (r == 0 && (line = strsep(&rest, "\n"))) {
         number++;
         r = parse_line(o, line, &source, err);

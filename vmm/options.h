@@ -17,11 +17,11 @@
 #define OPT_MAX_NETS     8
 #define OPT_MAX_DISKS    16
 
-enum opt_disk_format { DISK_AUTO, DISK_RAW, DISK_QCOW2 };
+enum opt_disk_format { DISK_AUTO, DISK_RAW };
 enum opt_net_kind { NET_NONE, NET_USER, NET_TAP };
 enum opt_console_kind { CONSOLE_STDIO, CONSOLE_PTY, CONSOLE_UNIX, CONSOLE_FILE, CONSOLE_NONE };
-enum opt_engine { ENGINE_AUTO, ENGINE_KVM, ENGINE_INTERP };
-enum opt_cpu { CPU_DEFAULT, CPU_V2, CPU_V3, CPU_HOST };
+enum opt_engine { ENGINE_AUTO, ENGINE_KVM, ENGINE_BT, ENGINE_INTERP };
+enum opt_cpu { CPU_V2, CPU_V3, CPU_HOST };
 
 struct opt_module {
     char *path;
@@ -93,7 +93,8 @@ void options_finish(struct run_options *options);
 
 /*
  * argv without the program's name. -EINVAL: wrong usage; other errors: a file
- * cannot be read. A description file's settings come first, whatever its place.
+ * cannot be read. A description file's settings come first, whatever its place. A
+ * word that is a kernel by its content is one. --help ends it, whatever is wrong.
  */
 int options_parse(struct run_options *options, int argc, char *const *argv, struct error *err);
 /* One file of `key = value` lines. */

@@ -5,6 +5,7 @@
 #include <poll.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/eventfd.h>
 #include <sys/random.h>
 #include <sys/syscall.h>
 #include <time.h>
@@ -119,6 +120,52 @@ static void op_defer(struct plat *plat, struct plat_work *work)
     loop_defer(linux_of(plat)->loop, work);
 }
 
+struct event {
+    struct loop_fd watch;
+    struct plat_event *event;
+};
+
+static void event_signalled(void *opaque, unsigned events)
+{
+    const struct event *e = opaque;
+    uint64_t count;
+
+    if (read(e->watch.fd, &count, sizeof(count)) == sizeof(count))
+        e->event->fn(e->event->opaque);
+}
+
+static int op_event_open(struct plat *plat, struct plat_event *event)
+{
+    struct event *e = calloc(1, sizeof(*e));
+    int r;
+
+    if (!e)
+        return -ENOMEM;
+    e->event = event;
+    e->watch = (struct loop_fd){.events = LOOP_READ, .fn = event_signalled, .opaque = e};
+    e->watch.fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    r = e->watch.fd < 0 ? -errno : loop_watch(linux_of(plat)->loop, &e->watch);
+    if (r < 0) {
+        if (e->watch.fd >= 0)
+            close(e->watch.fd);
+        free(e);
+        return r;
+    }
+    event->fd = e->watch.fd;
+    event->data = e;
+    return 0;
+}
+
+static void op_event_close(struct plat *plat, struct plat_event *event)
+{
+    struct event *e = event->data;
+
+    loop_unwatch(linux_of(plat)->loop, &e->watch);
+    close(e->watch.fd);
+    free(e);
+    event->data = NULL;
+}
+
 /*
  * A vCPU's wait channel is one futex word:
  *
@@ -213,6 +260,8 @@ static const struct plat_ops ops = {
     .random = op_random,
     .timer_set = op_timer_set,
     .defer = op_defer,
+    .event_open = op_event_open,
+    .event_close = op_event_close,
     .vcpu_wait = op_vcpu_wait,
     .vcpu_wake = op_vcpu_wake,
     .relax = op_relax,

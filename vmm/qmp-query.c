@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* The control socket's questions. */
+#include <string.h>
+
+#include "vmm/engines.h"
 #include "vmm/vmm.h"
 
 json_t *qmp_query_status(void *host, json_t *args, struct error *err)
@@ -62,6 +65,30 @@ json_t *qmp_query_block(void *host, json_t *args, struct error *err)
                                               block_inserted(vmm, i)));
     }
     return list;
+}
+
+/* The engine's lines, as they are for people: an array for each vCPU, which stands still for it. */
+json_t *qmp_statistics(void *host, json_t *args, struct error *err)
+{
+    struct vmm *vmm = host;
+    bool running = vmm->vm.state == VM_RUNNING;
+    json_t *list = json_array();
+
+    vm_pause(&vmm->vm);
+    for (unsigned i = 0; i < vmm->vm.vcpu_count; i++) {
+        char text[1024], *rest = text, *line;
+        json_t *lines = json_array();
+
+        engine_statistics(vmm->vm.vcpu[i], text, sizeof(text));
+        while ((line = strsep(&rest, "\n"))) {
+            if (*line)
+                json_array_append_new(lines, json_string(line));
+        }
+        json_array_append_new(list, lines);
+    }
+    if (running)
+        vm_resume(&vmm->vm);
+    return json_pack("{s:s, s:o}", "engine", vmm->vm.engine->name, "vcpus", list);
 }
 
 json_t *qmp_query_name(void *host, json_t *args, struct error *err)

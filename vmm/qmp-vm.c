@@ -69,5 +69,6 @@ const struct qmp_command qmp_commands[] = {
     {"system_powerdown", NULL, system_powerdown},
     {"system_reset", NULL, system_reset},
     {"x-batuta-save", "!file", save},
+    {"x-batuta-statistics", NULL, qmp_statistics},
     {NULL, NULL, NULL},
 };

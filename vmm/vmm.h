@@ -78,6 +78,7 @@ json_t *qmp_query_status(void *host, json_t *args, struct error *err);
 json_t *qmp_query_cpus_fast(void *host, json_t *args, struct error *err);
 json_t *qmp_query_block(void *host, json_t *args, struct error *err);
 json_t *qmp_query_name(void *host, json_t *args, struct error *err);
+json_t *qmp_statistics(void *host, json_t *args, struct error *err);
 json_t *qmp_query_version(void *host, json_t *args, struct error *err);
 
 /* ---- save.c ---- */

@@ -11,3 +11,4 @@ _start:
     out %al, $0xf4
 1:  hlt
     jmp 1b
+

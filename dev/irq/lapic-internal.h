@@ -40,6 +40,8 @@ enum lapic_lvt { LVT_TIMER, LVT_THERMAL, LVT_PERF, LVT_LINT0, LVT_LINT1, LVT_ERR
 #define LVT_TIMER_DEADLINE  BIT(18)
 
 #define SVR_ENABLED         BIT(8)
+#define SVR_WRITABLE        0x3ffU /* vector, enable, focus */
+#define ICR_WRITABLE        0xccfffU
 
 #define ESR_SEND_ILLEGAL    BIT(5)
 #define ESR_RECEIVE_ILLEGAL BIT(6)
@@ -91,6 +93,7 @@ struct lapics {
     struct device dev;
     struct io_region region;
     unsigned count;
+    bool engine_has;      /* they run in the engine; this is for their state only */
     bool extint;          /* the 8259's INTR */
     uint32_t lowest_next; /* where the search for a lowest-priority target starts */
     struct lapic cpu[VM_MAX_VCPUS];
@@ -115,6 +118,12 @@ static inline bool lapic_x2apic(const struct lapic *apic)
     return apic->base & APIC_BASE_X2APIC;
 }
 
+extern const uint32_t lapic_lvt_writable[LVT_COUNT];
+
+/* lapic-engine.c: from the engine that has them, and to it. 0 or a negative errno. */
+int lapics_fetch(struct lapics *all);
+int lapics_give(struct lapics *all);
+
 /* lapic-deliver.c */
 void lapic_deliver(struct lapics *all, const struct lapic_message *msg);
 void lapic_icr_send(struct lapic *apic);
@@ -137,6 +146,8 @@ void lapic_timer_start(struct lapic *apic, uint32_t initial_count);
 void lapic_timer_divide(struct lapic *apic, uint32_t divide);
 uint32_t lapic_timer_count(const struct lapic *apic);
 void lapic_timer_deadline(struct lapic *apic, uint64_t tsc);
+/* log2 of what the input is divided by. */
+unsigned lapic_timer_shift(const struct lapic *apic);
 /* Arms the host's timer as the registers say. */
 void lapic_timer_arm(struct lapic *apic);
 

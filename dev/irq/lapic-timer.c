@@ -7,7 +7,7 @@
 /* How far ahead a TSC deadline is converted to time at once; further ones are looked at again then. */
 #define DEADLINE_HORIZON BIT64(40)
 
-static unsigned divide_shift(const struct lapic *apic)
+unsigned lapic_timer_shift(const struct lapic *apic)
 {
     unsigned code = (apic->divide & 3) | (apic->divide >> 1 & 4);
 
@@ -21,7 +21,7 @@ static uint32_t timer_mode(const struct lapic *apic)
 
 static uint64_t period(const struct lapic *apic)
 {
-    return (uint64_t)apic->initial_count << divide_shift(apic);
+    return (uint64_t)apic->initial_count << lapic_timer_shift(apic);
 }
 
 static uint64_t guest_tsc(const struct lapic *apic)
@@ -111,7 +111,7 @@ void lapic_timer_divide(struct lapic *apic, uint32_t divide)
     apic->divide = divide & 0xb;
     if (!apic->timer_running)
         return;
-    done = (apic->initial_count - count) << divide_shift(apic);
+    done = (apic->initial_count - count) << lapic_timer_shift(apic);
     apic->timer_start = now > done ? now - done : 0;
     lapic_timer_arm(apic);
 }
@@ -127,7 +127,7 @@ uint32_t lapic_timer_count(const struct lapic *apic)
         elapsed %= period(apic);
     else if (elapsed >= period(apic))
         return 0;
-    return apic->initial_count - (uint32_t)(elapsed >> divide_shift(apic));
+    return apic->initial_count - (uint32_t)(elapsed >> lapic_timer_shift(apic));
 }
 
 void lapic_timer_deadline(struct lapic *apic, uint64_t tsc)

@@ -8,13 +8,11 @@
 
 #define VERSION             (0x14U | (LVT_COUNT - 1) << 16)
 #define APIC_BASE_KNOWN     (APIC_BASE_BSP | APIC_BASE_X2APIC | APIC_BASE_ENABLED)
-#define SVR_WRITABLE        0x3ffU /* vector, enable, focus */
-#define ICR_WRITABLE        0xccfffU
 #define X2APIC_ICR_WRITABLE (0xffffffff00000000ULL | ICR_WRITABLE)
 
 #define LVT_READ_ONLY       0x5000U
 
-static const uint32_t lvt_writable[LVT_COUNT] = {
+const uint32_t lapic_lvt_writable[LVT_COUNT] = {
     [LVT_TIMER] = 0x700ff, [LVT_THERMAL] = 0x107ff, [LVT_PERF] = 0x107ff,
     [LVT_LINT0] = 0x1a7ff, [LVT_LINT1] = 0x1a7ff,   [LVT_ERROR] = 0x100ff,
 };
@@ -119,7 +117,7 @@ static void lvt_write(struct lapic *apic, enum lapic_lvt lvt, uint32_t value)
 {
     uint32_t old = apic->lvt[lvt];
 
-    value &= lvt_writable[lvt];
+    value &= lapic_lvt_writable[lvt];
     if (!(apic->svr & SVR_ENABLED))
         value |= LVT_MASKED;
     apic->lvt[lvt] = value;
@@ -309,7 +307,7 @@ static uint32_t x2apic_writable(unsigned reg)
         return SVR_WRITABLE;
     case APIC_LVT_TIMER ... APIC_LVT_ERROR:
         /* Delivery status and remote IRR are read-only, not reserved: systems write them back. */
-        return lvt_writable[reg - APIC_LVT_TIMER] | LVT_READ_ONLY;
+        return lapic_lvt_writable[reg - APIC_LVT_TIMER] | LVT_READ_ONLY;
     case APIC_INITIAL_COUNT:
         return 0xffffffff;
     case APIC_DIVIDE:
@@ -461,6 +459,17 @@ static void lapics_reset(struct device *dev)
     all->lowest_next = 0;
     for (unsigned i = 0; i < all->count; i++)
         vcpu_lapic_reset(all->cpu[i].vcpu, false);
+    if (all->engine_has && lapics_give(all) < 0)
+        vm_log(dev->vm, LOG_ERROR, "the %s engine refuses to reset its local APICs", dev->vm->engine->name);
+}
+
+static void lapics_pre_save(void *object)
+{
+    struct lapics *all = object;
+
+    if (all->engine_has && lapics_fetch(all) < 0)
+        vm_log(all->dev.vm, LOG_ERROR, "the %s engine does not tell its local APICs' state",
+               all->dev.vm->engine->name);
 }
 
 static bool plausible(const struct lapic *apic)
@@ -468,7 +477,7 @@ static bool plausible(const struct lapic *apic)
     bool deadline = apic->lvt[LVT_TIMER] & LVT_TIMER_DEADLINE;
 
     for (unsigned i = 0; i < LVT_COUNT; i++)
-        if (apic->lvt[i] & ~(lvt_writable[i] | LVT_MASKED))
+        if (apic->lvt[i] & ~(lapic_lvt_writable[i] | LVT_MASKED))
             return false;
     if (apic->timer_running && (!apic->initial_count || deadline))
         return false;
@@ -489,16 +498,19 @@ static int lapics_post_load(void *object, unsigned version)
         if (!plausible(apic))
             return -EINVAL;
         lapic_cache(apic);
+        if (all->engine_has)
+            continue;
         lapic_timer_arm(apic);
         lapic_poke(apic);
     }
-    return 0;
+    return all->engine_has ? lapics_give(all) : 0;
 }
 
 static const struct state_table lapics_state = {
     .name = "lapic",
     .version = 1,
     .fields = lapics_fields,
+    .pre_save = lapics_pre_save,
     .post_load = lapics_post_load,
 };
 
@@ -537,6 +549,7 @@ int lapic_create(struct vm *vm)
         return r;
     }
     all->count = vm->vcpu_count;
+    all->engine_has = vm->engine && vm->engine->own_lapic;
     for (unsigned i = 0; i < all->count; i++) {
         struct lapic *apic = &all->cpu[i];
 
@@ -545,6 +558,8 @@ int lapic_create(struct vm *vm)
         apic->vcpu->lapic = apic;
         lapic_timer_init(apic);
     }
+    if (all->engine_has)
+        return 0;
     r = region_map(&vm->mmio, &all->region, "lapic", LAPIC_BASE, 0x1000, &lapic_mmio, all);
     if (r)
         return r;

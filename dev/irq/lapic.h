@@ -18,7 +18,8 @@
 
 #define LAPIC_BASE 0xfee00000ULL
 
-/* For all vCPUs, which exist; fills vm->irqs.lapic and vcpu->lapic. 0 or a negative errno. */
+/* For all vCPUs, which exist; fills vm->irqs.lapic and vcpu->lapic. Where the engine has them, only their
+ * state is here, when it is saved or loaded. 0 or a negative errno. */
 int lapic_create(struct vm *vm);
 /* Pulls LINT1 of every local APIC: an NMI where it is not masked. */
 void lapic_nmi(struct vm *vm);

@@ -74,6 +74,54 @@ static uint16_t vector_checked(const struct virtio_pci *vp, uint64_t value)
     return value < vp->pci.msix.count ? (uint16_t)value : VIRTIO_NO_VECTOR;
 }
 
+/* ---- notifications without an exit ---- */
+
+static void bell_rang(void *opaque)
+{
+    const struct virtio_pci_bell *bell = opaque;
+
+    virtio_queue_notified(bell->queue->virtio, virtq_index(bell->queue));
+}
+
+/*
+ * Bells hang while the driver is up and BAR 0 is where the bus answers for it: what a
+ * guest does before, sizing and moving BARs, costs nothing. After everything that
+ * may have changed either.
+ */
+static void bells_update(struct virtio_pci *vp)
+{
+    struct virtio *v = &vp->virtio;
+    const struct io_region *bar = &vp->pci.bar[BAR_REGISTERS].region;
+    uint64_t notify = bar->base + VIRTIO_PCI_NOTIFY;
+    bool up = v->status & VIRTIO_STATUS_DRIVER_OK && bar->mapped && bus_find(&v->vm->mmio, notify) == bar;
+
+    for (unsigned i = 0; i < v->queue_count; i++) {
+        struct doorbell *bell = &vp->bell[i].doorbell;
+
+        if (up && v->queue[i].ready)
+            doorbell_hang(v->vm, bell, notify + i * VIRTIO_PCI_NOTIFY_STEP, 2);
+        else
+            doorbell_unhang(v->vm, bell);
+    }
+}
+
+static void bells_init(struct virtio_pci *vp)
+{
+    for (unsigned i = 0; i < VIRTIO_MAX_QUEUES; i++) {
+        struct virtio_pci_bell *bell = &vp->bell[i];
+
+        bell->queue = &vp->virtio.queue[i];
+        bell->doorbell.event.fn = bell_rang;
+        bell->doorbell.event.opaque = bell;
+    }
+}
+
+static void bar_changed(struct pci_function *fn, unsigned bar, bool mapped, uint64_t address)
+{
+    if (bar == BAR_REGISTERS)
+        bells_update(fn->opaque);
+}
+
 /* ---- the common configuration ---- */
 
 /* The driver's reset: PCI's own configuration stays as it is. */
@@ -86,6 +134,7 @@ static void registers_reset(struct virtio_pci *vp)
     vp->isr = 0;
     if (!msix_enabled(&vp->pci))
         pci_intx_set(&vp->pci, false);
+    bells_update(vp);
 }
 
 static const struct common_field {
@@ -240,6 +289,7 @@ static void common_field_write(struct virtio_pci *vp, unsigned offset, bool high
             registers_reset(vp);
         else
             virtio_status_write(&vp->virtio, (uint8_t)value);
+        bells_update(vp);
         break;
     case COMMON_QUEUE_SELECT:
         vp->queue_select = (uint16_t)value;
@@ -363,6 +413,7 @@ static void window_written(struct pci_function *fn, unsigned offset, unsigned si
 static const struct pci_function_ops function_ops = {
     .config_read = window_read,
     .config_written = window_written,
+    .bar_changed = bar_changed,
 };
 
 static uint8_t cap_add(struct virtio_pci *vp, enum cap_type type, uint32_t offset, uint32_t length,
@@ -418,6 +469,7 @@ int virtio_pci_add(struct virtio_pci *vp, struct pci_bus *bus, const struct devi
 
     v->transport = &pci_transport;
     vp->config_vector = VIRTIO_NO_VECTOR;
+    bells_init(vp);
     pci_function_init(&vp->pci, bus, &pci_id, &function_ops, vp);
     pci_bar_register(&vp->pci, BAR_REGISTERS, PCI_BAR_MEM64, VIRTIO_PCI_BAR_SIZE, &bar_ops, vp, v->ops->name);
     msix_init(&vp->pci, BAR_MSIX, v->queue_count + 1);
@@ -444,10 +496,15 @@ int virtio_pci_loaded(struct virtio_pci *vp)
 {
     int r = pci_function_loaded(&vp->pci);
 
-    return r < 0 ? r : virtio_loaded(&vp->virtio);
+    r = r < 0 ? r : virtio_loaded(&vp->virtio);
+    if (r == 0)
+        bells_update(vp);
+    return r;
 }
 
 void virtio_pci_remove(struct virtio_pci *vp)
 {
     pci_function_remove(&vp->pci);
+    for (unsigned i = 0; i < VIRTIO_MAX_QUEUES; i++)
+        doorbell_finish(vp->virtio.vm, &vp->bell[i].doorbell);
 }

@@ -11,8 +11,15 @@
 #ifndef DEV_VIRTIO_PCI_H
 #define DEV_VIRTIO_PCI_H
 
+#include "core/doorbell.h"
 #include "dev/pci/pci.h"
 #include "dev/virtio/virtio.h"
+
+/* A queue's notification address, as one that needs no exit. */
+struct virtio_pci_bell {
+    struct doorbell doorbell;
+    struct virtq *queue;
+};
 
 struct virtio_pci {
     struct device dev;
@@ -23,6 +30,7 @@ struct virtio_pci {
     uint16_t config_vector;
     uint8_t isr;
     uint8_t cfg_cap; /* where VIRTIO_PCI_CAP_PCI_CFG lies in config space */
+    struct virtio_pci_bell bell[VIRTIO_MAX_QUEUES];
 };
 
 extern const struct state_field virtio_pci_fields[];

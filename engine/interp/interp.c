@@ -6,7 +6,7 @@
 #include "core/device.h"
 #include "core/vcpu-env.h"
 #include "engine/interp/interp-internal.h"
-#include "engine/interp/thunk-memory.h"
+#include "engine/common/thunk-memory.h"
 #include "x86/exec-sys.h"
 
 static struct interp *interp_of(struct vcpu *vcpu)

@@ -66,6 +66,25 @@ static void mask_features(const struct kvm_cpuid2 *supported, struct kvm_cpuid_e
     }
 }
 
+void kvm_cpuid_tsc(struct vm *vm, uint32_t khz)
+{
+    for (unsigned i = 0; i < vm->cpuid.count; i++) {
+        struct x86_cpuid_leaf *leaf = &vm->cpuid.leaf[i];
+
+        switch (leaf->leaf) {
+        case 0x15: /* a multiple of the crystal, which counts eax of it */
+            leaf->ebx = khz;
+            break;
+        case 0x16:
+            leaf->eax = leaf->ebx = khz / 1000;
+            break;
+        case 0x40000010:
+            leaf->eax = khz;
+            break;
+        }
+    }
+}
+
 int kvm_cpuid_set(struct vcpu *vcpu, struct error *err)
 {
     const struct x86_cpuid_model *model = &vcpu->vm->cpuid;

@@ -47,31 +47,6 @@ static void handle_mmio(struct vcpu *vcpu, struct kvm_run *run)
     }
 }
 
-/* KVM could not emulate the instruction at rip: the reference semantics finish it. */
-static enum vm_exit finish_instruction(struct vcpu *vcpu, bool *go_on)
-{
-    struct vm *vm = vcpu->vm;
-
-    *go_on = false;
-    if (kvm_state_get(vcpu) < 0)
-        return VM_EXIT_ERROR;
-    if (!vcpu->cpu.tlb) {
-        vcpu->cpu.tlb = vm->plat->ops->alloc(vm->plat, sizeof(*vcpu->cpu.tlb));
-        if (!vcpu->cpu.tlb)
-            return VM_EXIT_ERROR;
-    }
-    x86_state_changed(&vcpu->cpu);
-    vm_trace(vm, ENGINE, "kvm gives up at 0x%llx: interpreting", (unsigned long long)vcpu->cpu.s.rip);
-    (void)x86_step(&vcpu->cpu);
-    kvm_vcpu_of(vcpu)->fallbacks++;
-    if (vcpu->cpu.s.activity == X86_ACT_SHUTDOWN)
-        return VM_EXIT_SHUTDOWN;
-    if (kvm_state_put(vcpu) < 0)
-        return VM_EXIT_ERROR;
-    *go_on = true;
-    return VM_EXIT_REQUEST;
-}
-
 static void end_of_interrupt(struct vcpu *vcpu, uint8_t vector)
 {
     struct vm *vm = vcpu->vm;
@@ -95,12 +70,16 @@ static enum vm_exit handle_exit(struct vcpu *vcpu, struct kvm_run *run, bool *go
     case KVM_EXIT_IOAPIC_EOI:
         end_of_interrupt(vcpu, run->eoi.vector);
         return VM_EXIT_REQUEST;
+    case KVM_EXIT_X86_RDMSR:
+    case KVM_EXIT_X86_WRMSR:
+        kvm_msr_exit(vcpu, run);
+        return VM_EXIT_REQUEST;
     case KVM_EXIT_IRQ_WINDOW_OPEN:
     case KVM_EXIT_INTR:
         return VM_EXIT_REQUEST;
     case KVM_EXIT_INTERNAL_ERROR:
         if (run->internal.suberror == KVM_INTERNAL_ERROR_EMULATION)
-            return finish_instruction(vcpu, go_on);
+            return kvm_step(vcpu, go_on);
         break;
     case KVM_EXIT_SHUTDOWN:
         *go_on = false;
@@ -139,13 +118,23 @@ static void inject_extint(struct vcpu *vcpu, struct kvm_vcpu *v)
 }
 
 /*
- * MMIO and port exits complete inside the next KVM_RUN: before the state may be
- * read, one that returns at once lets them.
+ * MMIO, port and MSR exits complete inside the next KVM_RUN: before the state may be
+ * read, one that returns at once lets them. It comes back with EINTR, or with the
+ * next piece of an access that KVM makes in several.
  */
-static void complete_exit(struct kvm_vcpu *v)
+static enum vm_exit complete_exit(struct vcpu *vcpu)
 {
-    v->run->immediate_exit = 1;
-    (void)ioctl(v->fd, KVM_RUN, NULL);
+    struct kvm_vcpu *v = kvm_vcpu_of(vcpu);
+    enum vm_exit exit = VM_EXIT_REQUEST;
+    bool go_on = true;
+
+    while (go_on) {
+        __atomic_store_n(&v->run->immediate_exit, 1, __ATOMIC_SEQ_CST);
+        if (ioctl(v->fd, KVM_RUN, NULL) < 0)
+            break;
+        exit = handle_exit(vcpu, v->run, &go_on);
+    }
+    return exit;
 }
 
 static void enter(struct kvm_vcpu *v)
@@ -167,22 +156,26 @@ enum vm_exit kvm_vcpu_run(struct vcpu *vcpu)
     struct kvm_run *run = v->run;
     enum vm_exit exit = VM_EXIT_REQUEST;
     bool go_on = true;
+    int r;
 
     enter(v);
     while (go_on) {
         /* Cleared before the requests are looked at: see kvm_vcpu_kick(). */
         __atomic_store_n(&run->immediate_exit, 0, __ATOMIC_SEQ_CST);
         if (__atomic_load_n(&vcpu->cpu.request, __ATOMIC_SEQ_CST) & X86_REQ_EXIT) {
-            complete_exit(v);
-            exit = VM_EXIT_REQUEST;
+            exit = complete_exit(vcpu);
             break;
         }
         __atomic_fetch_and(&vcpu->cpu.request, ~X86_REQ_INTERRUPT, __ATOMIC_SEQ_CST);
         inject_extint(vcpu, v);
-        if (ioctl(v->fd, KVM_RUN, NULL) < 0) {
-            if (errno == EINTR || errno == EAGAIN)
-                continue;
-            vm_log(vcpu->vm, LOG_ERROR, "vCPU %u: KVM_RUN: %s", vcpu->index, strerror(errno));
+        if (!kvm_guest_enter(vcpu))
+            continue;
+        r = ioctl(v->fd, KVM_RUN, NULL) < 0 ? errno : 0;
+        kvm_guest_leave(vcpu);
+        if (r == EINTR || r == EAGAIN)
+            continue;
+        if (r) {
+            vm_log(vcpu->vm, LOG_ERROR, "vCPU %u: KVM_RUN: %s", vcpu->index, strerror(r));
             exit = VM_EXIT_ERROR;
             break;
         }

@@ -7,32 +7,6 @@
 #include "engine/kvm/kvm-internal.h"
 #include "x86/fpu.h"
 
-#define APIC_BASE_DEFAULT 0xfee00800ULL /* enabled */
-#define APIC_BASE_BSP     BIT(8)
-
-/* MSRs that are members of struct x86_state. */
-static const struct {
-    uint32_t msr;
-    size_t offset;
-} msrs[] = {
-#define MSR(number, member)                                                                                  \
-    {                                                                                                        \
-        number, offsetof(struct x86_state, member)                                                           \
-    }
-    MSR(X86_MSR_STAR, star),
-    MSR(X86_MSR_LSTAR, lstar),
-    MSR(X86_MSR_CSTAR, cstar),
-    MSR(X86_MSR_SFMASK, sfmask),
-    MSR(X86_MSR_KERNEL_GS_BASE, kernel_gs_base),
-    MSR(X86_MSR_SYSENTER_CS, sysenter_cs),
-    MSR(X86_MSR_SYSENTER_ESP, sysenter_esp),
-    MSR(X86_MSR_SYSENTER_EIP, sysenter_eip),
-    MSR(X86_MSR_PAT, pat),
-    MSR(X86_MSR_TSC_AUX, tsc_aux),
-    MSR(X86_MSR_MTRR_DEF_TYPE, mtrr_def_type),
-#undef MSR
-};
-
 /* struct x86_segment.attr is the descriptor's bits 40..47 and, from bit 12 on, 52..55. */
 static struct kvm_segment segment_to_kvm(const struct x86_segment *s)
 {
@@ -145,8 +119,6 @@ static int put_sregs(int fd, const struct vcpu *vcpu)
     memset(r.interrupt_bitmap, 0, sizeof(r.interrupt_bitmap));
     if (s->interrupt_pending)
         r.interrupt_bitmap[s->interrupt_vector / 64] |= BIT64(s->interrupt_vector % 64);
-    if (!(r.apic_base & APIC_BASE_DEFAULT))
-        r.apic_base = APIC_BASE_DEFAULT | (vcpu->index == 0 ? APIC_BASE_BSP : 0);
     return kvm_ioctl(fd, KVM_SET_SREGS, &r);
 }
 
@@ -176,29 +148,19 @@ static int get_sregs(int fd, struct x86_state *s)
     return 0;
 }
 
-/* One by one: an MSR that this KVM does not have must not keep the others out. */
-static void transfer_msrs(int fd, struct x86_state *s, bool put)
-{
-    for (size_t i = 0; i < ARRAY_SIZE(msrs); i++) {
-        uint64_t *value = (uint64_t *)(void *)((char *)s + msrs[i].offset);
-        struct {
-            struct kvm_msrs head;
-            struct kvm_msr_entry entry;
-        } m = {.head = {.nmsrs = 1}, .entry = {.index = msrs[i].msr, .data = *value}};
+#define XSTATE (X86_XCR0_X87 | X86_XCR0_SSE | X86_XCR0_AVX)
 
-        if (kvm_ioctl(fd, put ? KVM_SET_MSRS : KVM_GET_MSRS, &m) == 1 && !put)
-            *value = m.entry.data;
-    }
-}
-
-static int put_fpu(int fd, const struct x86_state *s)
+static int put_fpu(int fd, const struct vcpu *vcpu)
 {
+    const struct x86_state *s = &vcpu->cpu.s;
+    /* Without AVX in its CPUID, the guest has no upper halves, nor perhaps the host. */
+    uint64_t have = X86_XCR0_X87 | X86_XCR0_SSE | vcpu->vm->cpuid.xcr0_allowed;
     struct kvm_xsave x;
     struct kvm_xcrs xcrs = {.nr_xcrs = 1, .xcrs = {{.xcr = 0, .value = s->xcr0}}};
     int e;
 
     memset(&x, 0, sizeof(x));
-    x86_xsave_pack(s, (uint8_t *)x.region, X86_XCR0_X87 | X86_XCR0_SSE | X86_XCR0_AVX);
+    x86_xsave_pack(s, (uint8_t *)x.region, XSTATE & have);
     e = kvm_ioctl(fd, KVM_SET_XSAVE, &x);
     if (e < 0)
         return e;
@@ -214,7 +176,7 @@ static int get_fpu(int fd, struct x86_state *s)
 
     if (e < 0)
         return e;
-    x86_xsave_unpack(s, (const uint8_t *)x.region, X86_XCR0_X87 | X86_XCR0_SSE | X86_XCR0_AVX);
+    x86_xsave_unpack(s, (const uint8_t *)x.region, XSTATE);
     if (kvm_ioctl(fd, KVM_GET_XCRS, &xcrs) >= 0 && xcrs.nr_xcrs)
         s->xcr0 = xcrs.xcrs[0].value;
     return 0;
@@ -236,6 +198,7 @@ static int put_events(int fd, const struct x86_state *s)
     ev.interrupt.soft = s->interrupt_soft;
     ev.interrupt.shadow = (s->shadow & X86_SHADOW_STI ? KVM_X86_SHADOW_INT_STI : 0) |
                           (s->shadow & X86_SHADOW_SS ? KVM_X86_SHADOW_INT_MOV_SS : 0);
+    ev.nmi.injected = false;
     ev.nmi.masked = s->nmi_masked;
     ev.nmi.pending = s->nmi_pending;
     ev.flags = KVM_VCPUEVENT_VALID_NMI_PENDING | KVM_VCPUEVENT_VALID_SHADOW;
@@ -258,8 +221,9 @@ static int get_events(int fd, struct x86_state *s)
     s->interrupt_soft = ev.interrupt.soft;
     s->shadow = (uint8_t)((ev.interrupt.shadow & KVM_X86_SHADOW_INT_STI ? X86_SHADOW_STI : 0) |
                           (ev.interrupt.shadow & KVM_X86_SHADOW_INT_MOV_SS ? X86_SHADOW_SS : 0));
-    s->nmi_masked = ev.nmi.masked;
-    s->nmi_pending = ev.nmi.pending;
+    /* One on its way in has masked the others already. */
+    s->nmi_masked = ev.nmi.masked && !ev.nmi.injected;
+    s->nmi_pending = ev.nmi.pending || ev.nmi.injected;
     return 0;
 }
 
@@ -268,7 +232,7 @@ static int put_activity(int fd, const struct x86_state *s)
     static const uint32_t states[] = {
         [X86_ACT_RUN] = KVM_MP_STATE_RUNNABLE,
         [X86_ACT_HALT] = KVM_MP_STATE_HALTED,
-        [X86_ACT_WAIT_SIPI] = KVM_MP_STATE_UNINITIALIZED,
+        [X86_ACT_WAIT_SIPI] = KVM_MP_STATE_INIT_RECEIVED,
         [X86_ACT_SHUTDOWN] = KVM_MP_STATE_RUNNABLE,
     };
     struct kvm_mp_state mp = {.mp_state = states[s->activity]};
@@ -305,33 +269,65 @@ static int transfer_debug(int fd, struct x86_state *s, bool put)
     return 0;
 }
 
-int kvm_state_put(struct vcpu *vcpu)
+static int put(struct vcpu *vcpu, bool at_rest)
+{
+    int fd = kvm_vcpu_of(vcpu)->fd;
+    struct x86_state *s = &vcpu->cpu.s;
+    const char *what;
+    int e;
+
+    x86_state_flush(&vcpu->cpu);
+    kvm_msrs_transfer(fd, s, at_rest, true);
+    if ((what = "control registers and segments", (e = put_sregs(fd, vcpu)) < 0) ||
+        (what = "general registers", (e = put_regs(fd, s)) < 0) ||
+        (what = "vector registers", (e = put_fpu(fd, vcpu)) < 0) ||
+        (what = "time stamp counter", (e = at_rest ? kvm_tsc_put(vcpu) : 0) < 0) ||
+        (what = "debug registers", (e = transfer_debug(fd, s, true)) < 0) ||
+        (what = "pending events", (e = put_events(fd, s)) < 0) ||
+        (what = "activity", (e = put_activity(fd, s)) < 0))
+        vm_log(vcpu->vm, LOG_ERROR,
+               "vCPU %u: KVM refuses its %s (%s); CR0 %llx, CR4 %llx, EFER %llx, XCR0 %llx", vcpu->index,
+               what, strerror(-e), (unsigned long long)s->cr0, (unsigned long long)s->cr4,
+               (unsigned long long)s->efer, (unsigned long long)s->xcr0);
+    return e;
+}
+
+/* The activity first: asked for it, KVM carries out an INIT or start-up IPI that has come, which changes the
+ * rest. */
+static int get(struct vcpu *vcpu, bool at_rest)
 {
     int fd = kvm_vcpu_of(vcpu)->fd;
     struct x86_state *s = &vcpu->cpu.s;
     int e;
 
-    x86_state_flush(&vcpu->cpu);
-    if ((e = put_sregs(fd, vcpu)) < 0 || (e = put_regs(fd, s)) < 0 || (e = put_fpu(fd, s)) < 0)
+    if ((e = get_activity(fd, s)) < 0 || (e = get_regs(fd, s)) < 0 || (e = get_sregs(fd, s)) < 0 ||
+        (e = get_fpu(fd, s)) < 0)
         return e;
-    transfer_msrs(fd, s, true);
-    if ((e = transfer_debug(fd, s, true)) < 0 || (e = put_events(fd, s)) < 0)
+    kvm_msrs_transfer(fd, s, at_rest, false);
+    if (at_rest && (e = kvm_tsc_get(vcpu)) < 0)
         return e;
-    return put_activity(fd, s);
+    if ((e = transfer_debug(fd, s, false)) < 0 || (e = get_events(fd, s)) < 0)
+        return e;
+    x86_state_changed(&vcpu->cpu);
+    return 0;
+}
+
+int kvm_state_put(struct vcpu *vcpu)
+{
+    return put(vcpu, true);
 }
 
 int kvm_state_get(struct vcpu *vcpu)
 {
-    int fd = kvm_vcpu_of(vcpu)->fd;
-    struct x86_state *s = &vcpu->cpu.s;
-    int e;
+    return get(vcpu, true);
+}
 
-    if ((e = get_regs(fd, s)) < 0 || (e = get_sregs(fd, s)) < 0 || (e = get_fpu(fd, s)) < 0)
-        return e;
-    transfer_msrs(fd, s, false);
-    if ((e = transfer_debug(fd, s, false)) < 0 || (e = get_events(fd, s)) < 0 ||
-        (e = get_activity(fd, s)) < 0)
-        return e;
-    x86_state_changed(&vcpu->cpu);
-    return 0;
+int kvm_step_put(struct vcpu *vcpu)
+{
+    return put(vcpu, false);
+}
+
+int kvm_step_get(struct vcpu *vcpu)
+{
+    return get(vcpu, false);
 }

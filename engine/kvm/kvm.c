@@ -60,11 +60,15 @@ static int check_capabilities(int fd, struct error *err)
         {KVM_CAP_SIGNAL_MSI, "MSI"},
         {KVM_CAP_XSAVE, "XSAVE"},
         {KVM_CAP_EXT_CPUID, "CPUID"},
+        {KVM_CAP_ADJUST_CLOCK, "a clock that can be set"},
+        {KVM_CAP_GET_TSC_KHZ, "the TSC's rate"},
+        {KVM_CAP_X86_USER_SPACE_MSR, "exits for MSRs"},
+        {KVM_CAP_X86_MSR_FILTER, "filters for MSRs"},
     };
 
     for (size_t i = 0; i < ARRAY_SIZE(wanted); i++) {
         if (kvm_ioctl(fd, KVM_CHECK_EXTENSION, (void *)(long)wanted[i].capability) <= 0)
-            return error_set(err, ENOTSUP, "this kernel's KVM lacks %s: Linux 4.12 or newer has it",
+            return error_set(err, ENOTSUP, "this kernel's KVM lacks %s: Linux 5.10 or newer has it",
                              wanted[i].name);
     }
     return 0;
@@ -82,26 +86,6 @@ static int kvm_probe(struct error *err)
     return r;
 }
 
-static int add_memory(struct kvm_vm *k, const struct vm *vm, struct error *err)
-{
-    for (unsigned i = 0; i < vm->mem.ram_count; i++) {
-        const struct mem_ram *ram = &vm->mem.ram[i];
-        struct kvm_userspace_memory_region region = {
-            .slot = i,
-            .flags = ram->rom ? KVM_MEM_READONLY : 0,
-            .guest_phys_addr = ram->gpa,
-            .memory_size = ram->size,
-            .userspace_addr = (uintptr_t)ram->host,
-        };
-        int r = kvm_ioctl(k->vm_fd, KVM_SET_USER_MEMORY_REGION, &region);
-
-        if (r < 0)
-            return error_set(err, -r, "KVM refuses %llu bytes of guest memory at 0x%llx",
-                             (unsigned long long)ram->size, (unsigned long long)ram->gpa);
-    }
-    return 0;
-}
-
 static void kvm_vm_finish(struct vm *vm)
 {
     struct kvm_vm *k = kvm_vm_of(vm);
@@ -112,6 +96,7 @@ static void kvm_vm_finish(struct vm *vm)
         close(k->vm_fd);
     if (k->kvm_fd >= 0)
         close(k->kvm_fd);
+    pthread_mutex_destroy(&k->alone);
     free(k->supported);
     free(k);
     vm->engine_data = NULL;
@@ -147,8 +132,9 @@ static int create_vm(struct kvm_vm *k, struct vm *vm, struct error *err)
     r = kvm_ioctl(k->vm_fd, KVM_ENABLE_CAP, &split);
     if (r < 0)
         return error_set(err, -r, "KVM refuses the split irqchip");
-    r = kvm_cpuid_load(k, err);
-    return r < 0 ? r : add_memory(k, vm, err);
+    if ((r = kvm_msr_filter(k, err)) < 0 || (r = kvm_cpuid_load(k, err)) < 0)
+        return r;
+    return kvm_memory_add(k, vm, err);
 }
 
 static int kvm_vm_init(struct vm *vm, struct error *err)
@@ -160,6 +146,7 @@ static int kvm_vm_init(struct vm *vm, struct error *err)
     if (!k)
         return error_set(err, ENOMEM, "no memory for the KVM engine");
     k->kvm_fd = k->vm_fd = -1;
+    pthread_mutex_init(&k->alone, NULL);
     vm->engine_data = k;
     sigaction(KVM_KICK_SIGNAL, &kick, NULL);
     r = create_vm(k, vm, err);
@@ -174,6 +161,7 @@ static void kvm_vcpu_finish(struct vcpu *vcpu)
 
     if (!v)
         return;
+    kvm_step_finish(vcpu);
     if (v->run)
         munmap(v->run, kvm_vm_of(vcpu->vm)->run_size);
     if (v->fd >= 0)
@@ -195,16 +183,12 @@ static int create_vcpu(struct vcpu *vcpu, struct kvm_vcpu *v, struct error *err)
         v->run = NULL;
         return error_set(err, errno, "cannot map vCPU %u", vcpu->index);
     }
-    r = kvm_cpuid_set(vcpu, err);
-    if (r < 0)
-        return r;
-    r = kvm_ioctl(v->fd, KVM_GET_LAPIC, &v->power_on_lapic);
-    if (r < 0)
-        return error_set(err, -r, "KVM does not tell vCPU %u's local APIC", vcpu->index);
     r = kvm_ioctl(v->fd, KVM_GET_TSC_KHZ, NULL);
-    if (r > 0)
-        vcpu->vm->clock.tsc_khz = (uint32_t)r;
-    return 0;
+    if (r <= 0)
+        return error_set(err, r < 0 ? -r : EIO, "KVM does not tell the rate of its time stamp counter");
+    k->native_khz = vcpu->vm->clock.tsc_khz = (uint32_t)r;
+    kvm_cpuid_tsc(vcpu->vm, k->native_khz);
+    return kvm_cpuid_set(vcpu, err);
 }
 
 static int kvm_vcpu_init(struct vcpu *vcpu, struct error *err)
@@ -223,59 +207,6 @@ static int kvm_vcpu_init(struct vcpu *vcpu, struct error *err)
     return r;
 }
 
-static void kvm_vcpu_reset(struct vcpu *vcpu)
-{
-    struct kvm_vcpu *v = kvm_vcpu_of(vcpu);
-
-    (void)kvm_ioctl(v->fd, KVM_SET_LAPIC, &v->power_on_lapic);
-}
-
-static void kvm_msi(struct vm *vm, uint64_t address, uint32_t data)
-{
-    struct kvm_msi msi = {
-        .address_lo = (uint32_t)address,
-        .address_hi = (uint32_t)(address >> 32),
-        .data = data,
-    };
-
-    (void)kvm_ioctl(kvm_vm_of(vm)->vm_fd, KVM_SIGNAL_MSI, &msi);
-}
-
-static void kvm_extint(struct vm *vm, bool level)
-{
-    __atomic_store_n(&kvm_vm_of(vm)->extint, level, __ATOMIC_SEQ_CST);
-    if (level)
-        vcpu_request(vm->vcpu[0], X86_REQ_INTERRUPT);
-}
-
-/*
- * The kernel's local APICs tell of an EOI only for vectors that some IO-APIC route
- * has as level-triggered: so it gets the routes, though our IO-APIC sends the MSIs.
- */
-static void kvm_ioapic_changed(struct vm *vm)
-{
-    struct {
-        struct kvm_irq_routing head;
-        struct kvm_irq_routing_entry entry[IRQ_GSI_COUNT];
-    } table = {.head = {.nr = 0}};
-    const struct irqs *irqs = &vm->irqs;
-
-    for (unsigned pin = 0; irqs->ioapic_message && pin < IRQ_GSI_COUNT; pin++) {
-        struct kvm_irq_routing_entry *e = &table.entry[table.head.nr];
-        uint64_t address;
-        uint32_t data;
-
-        if (!irqs->ioapic_message(irqs->ioapic_opaque, pin, &address, &data))
-            continue;
-        *e = (struct kvm_irq_routing_entry){.gsi = pin, .type = KVM_IRQ_ROUTING_MSI};
-        e->u.msi.address_lo = (uint32_t)address;
-        e->u.msi.address_hi = (uint32_t)(address >> 32);
-        e->u.msi.data = data;
-        table.head.nr++;
-    }
-    (void)kvm_ioctl(kvm_vm_of(vm)->vm_fd, KVM_SET_GSI_ROUTING, &table);
-}
-
 static int kvm_add_ioeventfd(struct vm *vm, bool mmio, uint64_t address, unsigned size, int fd, bool add)
 {
     struct kvm_ioeventfd e = {
@@ -284,8 +215,11 @@ static int kvm_add_ioeventfd(struct vm *vm, bool mmio, uint64_t address, unsigne
         .fd = fd,
         .flags = (mmio ? 0 : KVM_IOEVENTFD_FLAG_PIO) | (add ? 0 : KVM_IOEVENTFD_FLAG_DEASSIGN),
     };
+    int r = kvm_ioctl(kvm_vm_of(vm)->vm_fd, KVM_IOEVENTFD, &e);
 
-    return kvm_ioctl(kvm_vm_of(vm)->vm_fd, KVM_IOEVENTFD, &e);
+    vm_trace(vm, ENGINE, "doorbell at 0x%llx %s (%d)", (unsigned long long)address, add ? "added" : "removed",
+             r);
+    return r;
 }
 
 const struct engine_ops kvm_engine = {
@@ -299,9 +233,15 @@ const struct engine_ops kvm_engine = {
     .vcpu_finish = kvm_vcpu_finish,
     .vcpu_run = kvm_vcpu_run,
     .vcpu_kick = kvm_vcpu_kick,
-    .vcpu_reset = kvm_vcpu_reset,
     .state_get = kvm_state_get,
     .state_put = kvm_state_put,
+    .lapic_get = kvm_lapic_get,
+    .lapic_put = kvm_lapic_put,
+    .tsc_rate = kvm_tsc_rate,
+    .clock_changed = kvm_clock_changed,
+    .exclusive = kvm_exclusive,
+    .dirty_track = kvm_dirty_track,
+    .dirty_collect = kvm_dirty_collect,
     .msi = kvm_msi,
     .extint = kvm_extint,
     .ioapic_changed = kvm_ioapic_changed,

@@ -8,6 +8,7 @@ import pathlib
 import pty
 import re
 import resource
+import shutil
 import signal
 import socket
 import stat
@@ -18,7 +19,7 @@ import time
 import pytest
 
 import images
-from harness import BUILD, ENGINE, GUESTS, PATIENCE, TOP, Guest, Qmp
+from harness import BUILD, ENGINE, GUESTS, PATIENCE, TOP, Guest, Qmp, batuta, build_selftest
 
 LINE_MAX = 400
 DEBRIS = re.compile(r"Sanitizer|runtime error|Assertion|Traceback|terminate called|Segmentation|core dumped")
@@ -58,6 +59,13 @@ class Box:
         self.sockets.append(s)
         return s.getsockname()
 
+    def programs(self):
+        """Copies of the programs where everybody can reach them: the build may lie in root's home."""
+        folder = self.directory("programs", 0o755)
+        for name in ("batuta", "batuta-vmm"):
+            shutil.copy(BUILD / name, folder)
+        return folder
+
     def close(self):
         for s in self.sockets:
             s.close()
@@ -66,10 +74,7 @@ class Box:
 @pytest.fixture(scope="session")
 def kernel(tmp_path_factory):
     """A good kernel, that ends at once with status 0x21."""
-    here = TOP / "tests" / "guest" / "kernel"
-    out = tmp_path_factory.mktemp("kernel") / "selftest.elf"
-    subprocess.run([here / "build", out, here / "selftest.c"], check=True)
-    return out
+    return build_selftest(tmp_path_factory.mktemp("kernel") / "selftest.elf")
 
 
 @pytest.fixture
@@ -83,8 +88,8 @@ def good(box):
     return ["--kernel", box.kernel, "--append", "traps", "--debug-exit", "0xf4", "--memory", "64M", "--engine", ENGINE]
 
 
-def command(arguments):
-    return [str(a) for a in [BUILD / "batuta", "run", *arguments]]
+def command(arguments, programs=BUILD):
+    return [str(a) for a in [programs / "batuta", "run", *arguments]]
 
 
 def allow_core():
@@ -97,7 +102,7 @@ def one_clear_line(text, words):
     lines = [line for line in text.splitlines() if line.strip()]
     assert len(lines) == 1, f"not one line but {len(lines)}:\n{text}"
     line = lines[0]
-    assert line.startswith("batuta: "), line
+    assert line.startswith(("batuta: ", "batuta ctl: ", "batuta doctor: ")), line
     assert len(line) <= LINE_MAX, line
     assert not DEBRIS.search(line), line
     for word in words:
@@ -105,8 +110,9 @@ def one_clear_line(text, words):
 
 
 def complains(box, arguments, words, prefix=(), limits=allow_core):
+    programs = box.programs() if prefix else BUILD
     before = {str(p) for p in box.folder.rglob("*")}
-    done = subprocess.run([*prefix, *command(arguments)], stdin=subprocess.DEVNULL, capture_output=True, text=True,
+    done = subprocess.run([*prefix, *command(arguments, programs)], stdin=subprocess.DEVNULL, capture_output=True, text=True,
                           errors="replace", timeout=60 * PATIENCE, cwd=box.folder, preexec_fn=limits)
     assert done.returncode > 0, f"status {done.returncode}: {done.stderr}"
     one_clear_line(done.stderr, words)
@@ -353,6 +359,26 @@ def test_no_memory(box, megabytes):
     complains(box, [*good(box), "--memory", "1G"], ["memory"], limits=limit)
 
 
+def test_file_size_limit(box):
+    """ulimit -f, which guest memory is subject to as well; not the signal's death."""
+    def limit():
+        allow_core()
+        resource.setrlimit(resource.RLIMIT_FSIZE, (20 * MIB, 20 * MIB))
+
+    complains(box, good(box), ["memory"], limits=limit)
+
+
+def test_disk_beyond_the_file_size_limit(box):
+    def limit():
+        resource.setrlimit(resource.RLIMIT_FSIZE, (300 * MIB, 300 * MIB))
+
+    disk = box.sparse("d.img", 400 * MIB)
+    with Guest("--memory", "256M", "--disk", disk, preexec_fn=limit) as guest:
+        guest.boot()
+        assert "rror" in guest.run("dd if=/dev/zero of=/dev/vda bs=1M seek=320 count=4 oflag=direct 2>&1", check=False)
+        assert guest.run("echo still here") == "still here"
+
+
 def test_no_descriptors(box):
     def limit():
         allow_core()
@@ -532,7 +558,9 @@ def test_terminal_closes():
     one_clear_line("\n".join(lines), ["console is lost"])
 
 
-def test_terminal_is_restored():
+@pytest.mark.parametrize("numbers", [[signal.SIGTERM] * 2, [signal.SIGABRT], [signal.SIGUSR1], [signal.SIGALRM],
+                                     [signal.SIGXCPU]])
+def test_terminal_is_restored(numbers):
     master, slave = pty.openpty()
     before = termios.tcgetattr(slave)
 
@@ -543,9 +571,9 @@ def test_terminal_is_restored():
     process = subprocess.Popen(linux(), stdin=slave, stdout=slave, stderr=subprocess.DEVNULL, preexec_fn=own_terminal)
     os.read(master, 100)
     assert termios.tcgetattr(slave) != before
-    process.send_signal(signal.SIGTERM)
-    time.sleep(0.3)
-    process.send_signal(signal.SIGTERM)
+    for number in numbers:
+        process.send_signal(number)
+        time.sleep(0.3)
     assert process.wait(60 * PATIENCE) != 0
     assert termios.tcgetattr(slave) == before
     os.close(slave)
@@ -585,3 +613,36 @@ def test_storage_fails_under_the_guest(tmp_path):
             assert guest.qmp().command("query-status")["status"] == "running"
             guest.type("poweroff -f\n")
             assert guest.end() == 0
+
+
+# ---- the other commands ----
+
+@pytest.mark.parametrize("arguments", [["help"], ["help", "run"], ["help", "doctor"], ["help", "ctl"], ["--help"],
+                                       ["run", "--help"], ["doctor", "--help"], ["ctl", "--help"], ["run", "-h"],
+                                       ["run", "--memory", "lots", "--help"]])
+def test_help(arguments):
+    done = batuta(*arguments)
+    assert done.returncode == 0 and done.stderr == ""
+    assert done.stdout.startswith("Usage: batuta ")
+
+
+@pytest.mark.parametrize("arguments, status, words", [
+    (["rnu"], 2, ["rnu", "run"]),
+    (["help", "rnu"], 2, ["rnu", "run"]),
+    (["doctor", "--jsn"], 2, ["--jsn", "--json"]),
+    (["ctl", "nowhere.sock", "query-status"], 1, ["nowhere.sock", "--control"]),
+    (["ctl", "/dev/null", "query-status"], 1, ["/dev/null"]),
+    (["ctl", "/" + "x" * 200, "query-status"], 1, ["too long"]),
+])
+def test_wrong_command(tmp_path, arguments, status, words):
+    done = batuta(*arguments, cwd=tmp_path)
+    assert done.returncode == status and done.stdout == ""
+    one_clear_line(done.stderr, words)
+
+
+def test_ctl_of_a_silent_socket(box):
+    """Somebody else's socket, a console's say, never greets."""
+    box.listener(socket.AF_UNIX, str(box.path("s")))
+    done = batuta("ctl", box.path("s"), "query-status")
+    assert done.returncode == 1
+    one_clear_line(done.stderr, ["/s", "QMP"])

@@ -6,7 +6,7 @@ import shutil
 import pytest
 
 from dmesg import must_be_quiet
-from harness import GUESTS, STOPPED, Guest
+from harness import ENGINE, GUESTS, OFF, STOPPED, Guest
 
 @pytest.mark.parametrize("cpus", [1, 2, 4])
 def test_boots_to_a_shell(cpus):
@@ -60,5 +60,18 @@ def test_control_socket():
         qmp.command("cont")
         qmp.wait_event("RESUME")
         assert guest.run("echo still here") == "still here"
+        counted = qmp.command("x-batuta-statistics")
+        assert counted["engine"] == ENGINE and len(counted["vcpus"]) == 2
+        if ENGINE == "interp":
+            assert int(counted["vcpus"][0][0].removeprefix("instructions ")) > 1_000_000
+        assert qmp.command("query-status")["status"] == "running"
         qmp.send("quit")
         assert guest.end() == STOPPED
+
+
+def test_power_button():
+    """SIGTERM, Ctrl-] p and system_powerdown press it; the small guest turns itself off."""
+    with Guest("--memory", "256M", "--net", "none", control=True) as guest:
+        guest.boot()
+        guest.qmp().command("system_powerdown")
+        assert guest.end() == OFF

@@ -103,6 +103,25 @@ static void fake_defer(struct plat *plat, struct plat_work *w)
     *end = w;
 }
 
+static int fake_event_open(struct plat *plat, struct plat_event *event)
+{
+    struct fake_plat *fake = fake_of(plat);
+
+    for (unsigned i = 0; i < FAKE_EVENTS; i++) {
+        if (fake->event[i])
+            continue;
+        fake->event[i] = event;
+        event->fd = FAKE_EVENT_FD0 + (int)i;
+        return 0;
+    }
+    return -EMFILE;
+}
+
+static void fake_event_close(struct plat *plat, struct plat_event *event)
+{
+    fake_of(plat)->event[event->fd - FAKE_EVENT_FD0] = NULL;
+}
+
 static void fake_vcpu(struct plat *plat, struct vcpu *vcpu)
 {
 }
@@ -129,6 +148,8 @@ static const struct plat_ops ops = {
     .random = fake_random,
     .timer_set = fake_timer_set,
     .defer = fake_defer,
+    .event_open = fake_event_open,
+    .event_close = fake_event_close,
     .vcpu_wait = fake_vcpu,
     .vcpu_wake = fake_vcpu,
     .relax = fake_relax,
@@ -168,4 +189,13 @@ void fake_plat_run_work(struct fake_plat *fake)
         w->queued = false;
         w->fn(w->opaque);
     }
+}
+
+unsigned fake_plat_events(const struct fake_plat *fake)
+{
+    unsigned n = 0;
+
+    for (unsigned i = 0; i < FAKE_EVENTS; i++)
+        n += fake->event[i] != NULL;
+    return n;
 }

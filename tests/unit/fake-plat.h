@@ -10,6 +10,9 @@
 
 struct vm;
 
+#define FAKE_EVENTS    64U
+#define FAKE_EVENT_FD0 1000 /* the descriptor of the first */
+
 struct fake_plat {
     struct plat plat; /* first */
     uint64_t now;     /* nanoseconds; the test's to write */
@@ -17,9 +20,10 @@ struct fake_plat {
     uint64_t realtime;
     uint64_t deadline; /* what timer_set() asked for */
     struct plat_work *work;
-    uint64_t random;      /* xorshift state */
-    unsigned allocations; /* alive; atomic */
-    unsigned fail_after;  /* 0: never; n: the n-th allocation from now fails */
+    uint64_t random;                       /* xorshift state */
+    unsigned allocations;                  /* alive; atomic */
+    unsigned fail_after;                   /* 0: never; n: the n-th allocation from now fails */
+    struct plat_event *event[FAKE_EVENTS]; /* open ones, by descriptor; the test calls their fn */
     char last_log[256];
 };
 
@@ -28,5 +32,7 @@ void fake_plat_init(struct fake_plat *fake);
 void fake_plat_advance(struct fake_plat *fake, struct vm *vm, uint64_t ns);
 /* Runs what was deferred, until nothing is. */
 void fake_plat_run_work(struct fake_plat *fake);
+/* How many events are open. */
+unsigned fake_plat_events(const struct fake_plat *fake);
 
 #endif

@@ -80,7 +80,76 @@ static void arithmetic(void)
     CHECK(a % b == 0x123456789abcdef0ULL % 977);
 }
 
+static uint32_t msr_number;
+
+static void read_msr(void)
+{
+    (void)rdmsr(msr_number);
+}
+
+/* Which MSRs exist, in the ranges where processors and hypervisors have them. */
+static void list_msrs(void)
+{
+    static const struct {
+        uint32_t first, count;
+    } ranges[] = {
+        {0, 0x800}, {0x40000000, 0x100}, {0x4b564d00, 0x10}, {0xc0000000, 0x200}, {0xc0010000, 0x200}};
+
+    for (unsigned i = 0; i < sizeof(ranges) / sizeof(ranges[0]); i++) {
+        for (uint32_t n = 0; n < ranges[i].count; n++) {
+            int vector;
+
+            msr_number = ranges[i].first + n;
+            vector = try_run(read_msr);
+            CHECK(vector == -1 || vector == 13);
+            if (vector == 13)
+                continue;
+            print("msr ");
+            print_hex(msr_number);
+            print("\n");
+        }
+    }
+}
+
+static void clear_mtrr_default(void)
+{
+    wrmsr(0x2ff, 0);
+}
+
+static void write_bad_type(void)
+{
+    wrmsr(0x2ff, 2);
+}
+
+static void write_read_only(void)
+{
+    wrmsr(0xfe, 0);
+}
+
+static void write_unknown(void)
+{
+    wrmsr(0xc0010117, 0x1000);
+}
+
+/* What hypervisors differ in is our model's under every engine. */
+static void write_msrs(void)
+{
+    CHECK(rdmsr(0xfe) == 0x508);
+    CHECK(try_run(write_read_only) == 13 && last_error == 0);
+    CHECK(try_run(clear_mtrr_default) == -1 && rdmsr(0x2ff) == 0);
+    CHECK(try_run(write_bad_type) == 13 && rdmsr(0x2ff) == 0);
+    wrmsr(0x2ff, 0x806);
+    CHECK(rdmsr(0x2ff) == 0x806);
+    CHECK(try_run(write_unknown) == 13);
+}
+
+void doorbell(void);
+void moving(void);
+
 const struct test tests[] = {
-    {"traps", traps},     {"cmpxchg16b", cmpxchg16b}, {"timer", timer},
-    {"halt", halt_wakes}, {"arithmetic", arithmetic}, {0},
+    {"traps", traps},           {"cmpxchg16b", cmpxchg16b},
+    {"timer", timer},           {"halt", halt_wakes},
+    {"arithmetic", arithmetic}, {"list_msrs", list_msrs},
+    {"write_msrs", write_msrs}, {"moving", moving},
+    {"doorbell", doorbell},     {0},
 };

@@ -9,7 +9,7 @@
 
 #include <cmocka.h>
 
-#include "engine/interp/interp.h"
+#include "tests/unit/interp/engine.h"
 #include "tests/unit/interp/machine.h"
 
 #define VCPUS 3
@@ -19,7 +19,7 @@ static enum vm_exit exits[VCPUS];
 
 static int setup(void **state)
 {
-    machine_init(&m, &interp_engine, VCPUS);
+    machine_init(&m, &TEST_ENGINE, VCPUS);
     return 0;
 }
 

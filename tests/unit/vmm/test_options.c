@@ -64,11 +64,12 @@ static const struct {
     {"--kernel k --cpus two", "not a number"},
     {"--kernel k --cpus 2x", "not a number"},
     {"--kernel k --cpus -1", "not a number"},
-    {"--kernel k --cpu v4", "choose one of"},
+    {"--kernel k --cpu v4", "choose one of v2, v3, host"},
+    {"--kernel k --cpu default", "choose one of v2, v3, host"},
     {"--kernel k --engine tcg", "choose one of auto, kvm, interp"},
     {"--kernel k --kernel-format bzimage", "choose one of auto, linux"},
     {"--kernel k --disk ,ro", "names no file"},
-    {"--kernel k --disk a,format=vmdk", "choose one of auto, raw, qcow2"},
+    {"--kernel k --disk a,format=vmdk", "choose one of auto, raw"},
     {"--kernel k --disk a,fromat=raw", "did you mean 'format'?"},
     {"--kernel k --disk a,ro=off", "takes no value"},
     {"--kernel k --disk a,format=", "needs a value"},
@@ -100,6 +101,7 @@ static const struct {
     {"--kernel k --rng maybe", "say on or off"},
     {"--kernel k --snapshot=perhaps", "say on or off"},
     {"--kernel k --trace nothing", "lists them"},
+    {"--kernel k --trace foo", "lists them"},
     {"--kernel k --trace mmmio", "did you mean 'mmio'?"},
     {"--kernel k --name ~", "without spaces"},
     {"--kernel k --name a/b", "without spaces and slashes"},
@@ -255,7 +257,7 @@ static void test_bad_files(void **state)
         {"kernel = k\nmemory = lots\n", "vm.conf:2: --memory lots: not a size", 0},
         {"config = other\n", "belongs on the command line", 0},
         {"help = on\n", "belongs on the command line", 0},
-        {"\177ELF\0\0\0", "say --kernel", 7},
+        {"\177GIF\0\0\0", "say --kernel", 7},
         {"memory = 1G\n", "nothing to start", 0},
     };
 
@@ -287,6 +289,65 @@ static void test_huge_file(void **state)
 }
 
 /* Every choice of --kernel-format is a protocol's name, in the protocols' order. */
+/* A word that is a kernel by its content is started; the description file's kernel gives way to it. */
+static void test_kernel_word(void **state)
+{
+    static const char elf[] = "\177ELF\2\1\1";
+    static const char mark[] = "\xef\xbb\xbfkernel = vmlinuz\ncpus = 3\n";
+    char linux_image[0x300] = {0}, a[96], b[96], line[256];
+    struct run_options o;
+    struct error err = {0};
+
+    (void)state;
+    memcpy(linux_image + 0x202, "HdrS", 4);
+    snprintf(a, sizeof(a), "%s/a.elf", folder);
+    snprintf(b, sizeof(b), "%s/b.vmlinuz", folder);
+    write_file(a, elf, sizeof(elf));
+    write_file(b, linux_image, sizeof(linux_image));
+    write_file(path, mark, strlen(mark));
+
+    assert_int_equal(parse(&o, a, &err), 0);
+    assert_string_equal(o.kernel, a);
+    options_finish(&o);
+
+    snprintf(line, sizeof(line), "%s %s --cpus 2", b, path);
+    assert_int_equal(parse(&o, line, &err), 0);
+    assert_string_equal(o.kernel, b);
+    assert_int_equal(o.cpus, 2);
+    options_finish(&o);
+
+    snprintf(line, sizeof(line), "%s %s", a, b);
+    assert_int_equal(parse(&o, line, &err), -EINVAL);
+    assert_non_null(strstr(err.text, "only one kernel"));
+    options_finish(&o);
+
+    err = (struct error){0};
+    assert_int_equal(parse(&o, path, &err), 0); /* with its mark of UTF-8 */
+    assert_int_equal(o.cpus, 3);
+    options_finish(&o);
+    unlink(a);
+    unlink(b);
+}
+
+/* Asked for help, nothing that is wrong beside it matters. */
+static void test_help(void **state)
+{
+    static const char *const lines[] = {"--help", "-h", "--memory x --help", "/nonexistent/vm.conf --help"};
+
+    (void)state;
+    for (size_t i = 0; i < ARRAY_SIZE(lines); i++) {
+        char *copy = strdup(lines[i]), *argv[MAX_WORDS + 1] = {0};
+        struct run_options o;
+        struct error err = {0};
+
+        options_init(&o);
+        assert_int_equal(options_parse(&o, split(copy, argv), argv, &err), 0);
+        assert_true(o.help);
+        options_finish(&o);
+        free(copy);
+    }
+}
+
 static void test_format_names(void **state)
 {
     (void)state;
@@ -358,7 +419,8 @@ int main(void)
         cmocka_unit_test(test_everything),   cmocka_unit_test_setup_teardown(test_file, NULL, NULL),
         cmocka_unit_test(test_bad_files),    cmocka_unit_test(test_huge_file),
         cmocka_unit_test(test_format_names), cmocka_unit_test(test_texts),
-        cmocka_unit_test(test_manual),
+        cmocka_unit_test(test_manual),       cmocka_unit_test(test_kernel_word),
+        cmocka_unit_test(test_help),
     };
 
     return cmocka_run_group_tests(tests, make_folder, remove_folder);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-#include "engine/interp/thunk-memory.h"
+#include "engine/common/thunk-memory.h"
 
 #include <errno.h>
 #include <sys/mman.h>

@@ -3,8 +3,8 @@
  * Memory for the generated code of vector instructions: one piece seen twice,
  * writable and executable, so that no page is ever both.
  */
-#ifndef ENGINE_INTERP_THUNK_MEMORY_H
-#define ENGINE_INTERP_THUNK_MEMORY_H
+#ifndef ENGINE_COMMON_THUNK_MEMORY_H
+#define ENGINE_COMMON_THUNK_MEMORY_H
 
 #include "x86/thunk.h"
 

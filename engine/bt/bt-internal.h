@@ -1,0 +1,337 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * The translator's inside: frames, blocks, sites, and the code cache.
+ *
+ * Registers in translated code
+ *   guest  rdx rbx rbp rsi rdi r8 r9 r12 r13 r14   in the same host register
+ *   guest  rax → r15, rcx → r11, rsp → r10;        r10, r11, r15 in the frame
+ *   host   rcx: addresses; rax: flags and all else; rsp: the host's stack; GS: the frame
+ *
+ * Flags are where they were made, in EFLAGS, or saved in frame.cc in the form of
+ * x86_cpu.cc: saving them takes LAHF, SETO and a store, and each check of an
+ * address wants EFLAGS. A block has two entries, one for each place.
+ *
+ * A memory access looks in a slot of the frame, chosen by the base register, for
+ * the page's host address. What is not there is looked for in C (bt_slow()), which
+ * fills the slot, or executes the instruction by its reference semantics.
+ *
+ * Locking: bt_vm.lock guards the cache, all blocks, pages and links. Frames belong
+ * to their vCPU's thread, but for `poll` and what bt_vcpu says.
+ */
+#ifndef ENGINE_BT_BT_INTERNAL_H
+#define ENGINE_BT_BT_INTERNAL_H
+
+#include "core/vm.h"
+#include "engine/bt/bt.h"
+#include "x86/exec.h"
+#include "x86/mem.h"
+#include "x86/thunk.h"
+
+struct bt_vm;
+struct bt_block;
+struct bt_page;
+
+/* ---- what translated code sees through GS ---- */
+
+/*
+ * The translation of one page, for accesses by one base register; tags as in
+ * x86_tlb_entry. A right that is not there has bt_vm.none as its tag: a random page
+ * that is not canonical, so that honest code never asks for it; who guesses it all
+ * the same finds frame.scratch behind it.
+ */
+struct bt_slot {
+    uint64_t tag[2];    /* read, write */
+    uint64_t addend[2]; /* host = lin + addend */
+};
+
+#define BT_SLOT_BASE     0  /* + base register */
+#define BT_SLOT_INDEXED  16 /* + base register, with an index */
+#define BT_SLOT_ABSOLUTE 32 /* + hash of the page */
+#define BT_SLOT_SEGMENT  48 /* + 8 for GS, + hash */
+#define BT_SLOTS         64
+
+/* Tables for indirect branches, by what code they lead to. */
+enum bt_class { BT_CLASS_USER, BT_CLASS_KERNEL, BT_CLASS_OTHER, BT_CLASSES };
+
+#define BT_JUMP_BITS 16 /* by the low bits of the target: MOVZX needs no flags */
+#define BT_ITLB_BITS 8
+
+struct bt_frame {
+    struct bt_frame *self;
+    struct x86_cpu *cpu;
+    uint64_t gpr[16]; /* only those that live here while translated code runs */
+    uint32_t cc;
+    uint32_t poll;      /* atomic: look at cpu->request */
+    uint32_t vec_dead;  /* the guest's vector registers are in cpu->s, not in the host's */
+    uint32_t host_mxcsr;
+    uint64_t fs_base, gs_base;
+    uint64_t lin;          /* of the access that missed; or where an indirect branch led */
+    uint64_t kept;         /* a value between the two accesses of PUSH or CALL */
+    struct bt_site *site;  /* who called; NULL: an indirect branch that nobody knows */
+    uint64_t target;       /* host code to go on at */
+    struct bt_site *branch_site; /* the latest indirect branch */
+    uint32_t itlb[1U << BT_ITLB_BITS]; /* bt_page.id of pages that may be run now */
+    struct bt_slot slot[X86_MMU_COUNT][BT_SLOTS];
+    uint32_t jump[BT_CLASSES][1U << BT_JUMP_BITS]; /* code offsets; 0: the stub that asks */
+    uint8_t scratch[4096];
+    struct x86_tlb tlb;
+};
+
+/* ---- sites: places in translated code that call C ---- */
+
+enum bt_site_kind {
+    BT_SITE_ACCESS,  /* a memory access whose slot missed */
+    BT_SITE_GENERIC, /* an instruction without translation */
+    BT_SITE_EXIT,    /* the end of a block: a direct branch */
+    BT_SITE_BRANCH,  /* an indirect branch, for its fault */
+};
+
+struct bt_site {
+    struct bt_block *block;
+    uint32_t retry;  /* code offsets: do the access again */
+    uint32_t resume; /* the instruction behind */
+    uint16_t offset; /* of the instruction in the block, bytes */
+    uint8_t kind;    /* enum bt_site_kind */
+    uint8_t length;  /* of the instruction */
+    /* accesses */
+    uint8_t access; /* enum x86_mem_access */
+    uint8_t slot;
+    uint16_t span;      /* bytes from lin on that the check covers */
+    uint8_t mmu;        /* enum x86_mmu_index */
+    bool group;         /* other accesses count on this check */
+    bool poly;          /* looks in the TLB itself */
+    bool vec;           /* the code behind counts on vector registers being live */
+    uint16_t misses;    /* while the TLB had it */
+    uint16_t index;     /* of the instruction in the block, for counts */
+    union {
+        const struct x86_insn *insn; /* generic */
+        uint32_t undo;               /* branches: bytes that a RET has moved rSP */
+        struct {                     /* exits */
+            uint64_t rip;
+            struct bt_block *to;
+            struct bt_site *next; /* of those linked to the same block */
+            struct bt_site *sibling; /* of the same block */
+            uint32_t jump;        /* code offset of the displacement to patch */
+            uint32_t unlinked;    /* where it led at first: code offset */
+            uint32_t guard;       /* code offset of the page id to compare, 0: none */
+            bool saved;           /* flags are in frame.cc at the jump */
+        } exit;
+    };
+};
+
+/* ---- blocks and pages ---- */
+
+struct bt_block {
+    uint64_t rip;
+    uint32_t key;
+    uint32_t bytes;
+    uint32_t entry_host, entry_saved, entry_checked; /* code offsets */
+    uint32_t code, code_size;
+    uint16_t count;
+    bool dead;
+    bool sealed;           /* all stores to its bytes are told by now */
+    bool plain;            /* made without groups */
+    struct bt_page *page;  /* where it starts */
+    struct bt_page *page2; /* where its last instruction ends, if elsewhere */
+    struct bt_block *next_hash, *next_page, *next_page2;
+    struct bt_site *incoming; /* exits linked to us */
+    struct bt_site *exits;
+    const uint8_t *bytes_seen; /* as decoded; only while not sealed */
+};
+
+/* A linear page of code under one key. */
+struct bt_page {
+    uint64_t lin, gpa;
+    uint32_t key;
+    uint32_t id; /* even; unique in the VM */
+    uint8_t *host;
+    struct bt_ram *ram; /* NULL: ROM */
+    struct bt_block *blocks, *blocks2;
+    struct bt_page *next_lin, *next_ram;
+};
+
+/* What the VM knows of one page of RAM. */
+struct bt_ram {
+    uint64_t lines; /* 64-byte lines with code; atomic, written under lock */
+    uint64_t seq;   /* when it was protected; see smc.c */
+    struct bt_page *pages;
+    uint32_t stores; /* beside the code, since the last time that it was unprotected */
+};
+
+/* ---- VM and vCPU ---- */
+
+#define BT_CACHE_DEFAULT MIB(64)
+#define BT_CODE_RESERVE  KIB(96) /* no block needs more */
+#define BT_ARENA_CHUNK   MIB(1)
+#define BT_ARENA_CHUNKS  96
+#define BT_ARENA_RESERVE KIB(64)
+#define BT_HASH_BITS     15
+#define BT_PAGE_BITS     12
+#define BT_POLY_BITS     12
+#define BT_MAX_INSNS     64
+#define BT_PARKED        UINT64_MAX
+
+/* In the key: MXCSR lets an exception through, which the host must not raise. */
+#define BT_KEY_UNMASKED  BIT(18)
+/* EFLAGS.AC at CPL 3 under CR0.AM: all accesses are checked for alignment. */
+#define BT_KEY_ALIGNED   BIT(13)
+
+
+struct bt_code {
+    uint8_t *write;      /* the writable mapping */
+    const uint8_t *exec; /* the executable one, below 2 GiB */
+    size_t size;
+    size_t used;
+    size_t fixed; /* stubs, which are never dropped */
+    uint32_t enter, slow, leave, vec_load, mismatch; /* stubs' offsets; 0 is the one for indirect branches */
+};
+
+struct bt_vm {
+    struct vm *vm;
+    struct plat_lock lock;
+    struct bt_code code;
+    struct bt_ram *ram; /* one per page of RAM, by mem_ram.offset */
+    uint64_t seq;       /* protections asked for; atomic */
+    uint64_t none; /* see struct bt_slot */
+    uint32_t next_id;
+    uint32_t epoch; /* of the cache: grows when all is dropped; atomic */
+
+    struct bt_block *hash[1U << BT_HASH_BITS];
+    struct bt_page *by_lin[1U << BT_PAGE_BITS];
+    uint64_t poly[1U << BT_POLY_BITS]; /* addresses of instructions whose accesses miss their slots */
+    uint8_t *chunk[BT_ARENA_CHUNKS];
+    unsigned chunk_count, chunk_now;
+    size_t chunk_used;
+
+    struct plat_lock exclusive; /* held by the vCPU that runs alone */
+    uint32_t exclusive_wanted;  /* atomic */
+
+    bool avx, fsgsbase; /* of the host */
+    struct bt_translation *translation; /* the one in the making */
+    struct bt_stats stats;
+    uint64_t *generic; /* by x86_id */
+};
+
+struct bt_vcpu {
+    struct bt_frame *frame;
+    struct vcpu *vcpu;
+    struct bt_vm *bvm;
+    uint32_t key;   /* of the present state */
+    uint32_t epoch; /* of the cache that the frame's tables belong to */
+    uint32_t class_key[BT_CLASSES];
+    uint64_t generation; /* of the TLB that slots and itlb were filled from */
+    bool irq;            /* the local APIC may have an interrupt for us */
+    bool single;         /* run by x86_step(): TF, breakpoints, an interrupt shadow */
+
+    /* set by bt_slow() when it returns 0 */
+    int next;        /* enum bt_next */
+    bool want_plain; /* the next block shall have no groups */
+
+    /* shared with other threads */
+    uint64_t ack;     /* atomic: bt_vm.seq as of our last TLB flush, BT_PARKED */
+    uint64_t flushed; /* the same, while parked too */
+    uint32_t running; /* atomic: must be waited for before another vCPU is alone */
+
+    struct x86_thunks thunks;
+};
+
+/* Why translated code came back. */
+enum bt_next {
+    BT_LOOK,  /* go on at s.rip */
+    BT_BREAK, /* go on at s.rip; mode, translation or interrupt conditions may have changed */
+    BT_FAULT, /* deliver cpu->fault; s.rip is at the instruction */
+    BT_STEP,  /* let x86_step() do the instruction at s.rip */
+    BT_HALT,  /* s.activity was set */
+};
+
+static inline struct bt_vcpu *bt_of(struct vcpu *vcpu)
+{
+    return vcpu->engine_data;
+}
+
+static inline uint64_t bt_linear(const struct x86_cpu *cpu, uint64_t rip)
+{
+    return cpu->mode == X86_MODE_64 ? rip : (uint32_t)rip; /* flat */
+}
+
+static inline enum bt_class bt_class_of(uint32_t key)
+{
+    if ((key & 3) != X86_MODE_64)
+        return BT_CLASS_OTHER;
+    return (key >> 2 & 3) == 3 ? BT_CLASS_USER : BT_CLASS_KERNEL;
+}
+
+static inline unsigned bt_itlb_slot(uint64_t lin)
+{
+    return (unsigned)(lin >> 12 ^ lin >> (12 + BT_ITLB_BITS)) & (BIT(BT_ITLB_BITS) - 1);
+}
+
+static inline void bt_lock(struct bt_vm *bvm)
+{
+    bvm->vm->plat->ops->lock(bvm->vm->plat, &bvm->lock);
+}
+
+static inline void bt_unlock(struct bt_vm *bvm)
+{
+    bvm->vm->plat->ops->unlock(bvm->vm->plat, &bvm->lock);
+}
+
+/* ---- code.c: the code cache's memory ---- */
+int bt_code_init(struct bt_vm *bvm, size_t size, struct error *err);
+void bt_code_finish(struct bt_vm *bvm);
+/* Code that was written is fetched from now on: by this thread. */
+void bt_code_serialize(void);
+/* The address of the frame for translated code, as GS. */
+void bt_set_gs(const struct bt_vm *bvm, struct bt_frame *frame);
+
+/* ---- stubs.c ---- */
+void bt_stubs_make(struct bt_vm *bvm);
+typedef void bt_enter_fn(struct bt_frame *frame, const void *code);
+
+/* ---- slow.c: what stubs call ---- */
+/* Sees to frame->site. Returns the host address to go on at, 0: leave translated code (bt_vcpu.next). */
+uint64_t bt_slow(struct bt_frame *frame);
+/* Copies of translations go: slots; and the pages that may be run. */
+void bt_forget_slots(struct bt_vcpu *bv);
+void bt_forget(struct bt_vcpu *bv);
+/* After C code ran: if the TLB was flushed, so are the copies. True: it was. */
+bool bt_check_generation(struct bt_vcpu *bv);
+
+/* ---- cache.c ---- */
+int bt_cache_init(struct bt_vm *bvm);
+void bt_cache_finish(struct bt_vm *bvm);
+void *bt_arena(struct bt_vm *bvm, size_t size);
+bool bt_arena_ready(struct bt_vm *bvm);
+/* The block at s.rip, made if need be. NULL: bv->next says what to do instead. plain: one without groups. */
+struct bt_block *bt_find(struct bt_vcpu *bv, bool plain);
+/* Ties an exit to its block. */
+void bt_link(struct bt_vcpu *bv, struct bt_site *exit, struct bt_block *to);
+void bt_remember_jump(struct bt_vcpu *bv, struct bt_block *block);
+/* The page of a linear address, valid now. NULL: bv->next. Lock not held on entry, held on success. */
+struct bt_page *bt_find_page(struct bt_vcpu *bv, uint64_t lin);
+/* The same if it is known to be valid, without asking; lock held. */
+struct bt_page *bt_known_page(const struct bt_vcpu *bv, uint64_t lin);
+void bt_kill(struct bt_vm *bvm, struct bt_block *block); /* lock held */
+bool bt_is_poly(const struct bt_vm *bvm, uint64_t rip);
+void bt_set_poly(struct bt_vm *bvm, uint64_t rip);
+
+/* ---- translate.c ---- */
+/* Lock held. NULL: bv->next. */
+struct bt_block *bt_translate(struct bt_vcpu *bv, struct bt_page *page, bool plain);
+
+/* ---- smc.c ---- */
+struct bt_ram *bt_ram_of(struct vm *vm, uint64_t gpa);
+/* Blocks were made from bytes first..last of the page. Lock held. */
+void bt_track(struct bt_vcpu *bv, struct bt_page *page, unsigned first, unsigned last);
+bool bt_sealed(const struct bt_vcpu *bv, const struct bt_ram *ram);
+bool bt_page_write_fast(struct vm *vm, uint64_t gpa);
+void bt_memory_written(struct vm *vm, uint64_t gpa, uint64_t len);
+void bt_attend(struct bt_vcpu *bv);
+void bt_enter_guest(struct bt_vcpu *bv);
+void bt_park(struct bt_vcpu *bv);
+void bt_tlb_flush(struct bt_vcpu *bv);
+void bt_exclusive(struct vcpu *vcpu, bool begin);
+/* Drops all code (only_full: if there is no room left); the other vCPUs wait outside meanwhile. */
+void bt_flush_all(struct bt_vcpu *bv, bool only_full);
+
+#endif

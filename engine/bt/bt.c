@@ -1,0 +1,429 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* The engine: its VMs and vCPUs, and the loop around translated code. */
+#include "engine/bt/bt.h"
+
+#include "core/device.h"
+#include "core/vcpu-env.h"
+#include "engine/bt/bt-internal.h"
+#include "engine/common/thunk-memory.h"
+#include "engine/bt/translate.h"
+#include "x86/exec-sys.h"
+#include "x86/fpu.h"
+
+/* ---- making and ending ---- */
+
+static int bt_probe(struct error *err)
+{
+    return 0;
+}
+
+static void bt_vm_finish(struct vm *vm)
+{
+    struct bt_vm *bvm = vm->engine_data;
+
+    if (!bvm)
+        return;
+    bt_cache_finish(bvm);
+    bt_code_finish(bvm);
+    vm_free(vm, bvm->translation);
+    vm_free(vm, bvm->generic);
+    vm_free(vm, bvm->ram);
+    vm_free(vm, bvm);
+    vm->engine_data = NULL;
+}
+
+static int bt_vm_init(struct vm *vm, struct error *err)
+{
+    struct bt_vm *bvm = vm_alloc(vm, sizeof(*bvm));
+    int r;
+
+    if (!bvm)
+        return error_set(err, ENOMEM, "no memory for the translator");
+    bvm->vm = vm;
+    vm->engine_data = bvm;
+    vm->plat->ops->lock_init(vm->plat, &bvm->lock);
+    vm->plat->ops->lock_init(vm->plat, &bvm->exclusive);
+    vm->plat->ops->random(vm->plat, &bvm->none, sizeof(bvm->none));
+    /* Bits 48 to 62 all unlike bit 47: not canonical with 4 or 5 levels of tables. */
+    bvm->none = (bvm->none & 0x000ffffffffff000ULL) | 0x4aa0000000000000ULL;
+    bvm->ram = vm_alloc(vm, vm->mem.ram_size / MEM_PAGE * sizeof(*bvm->ram));
+    bvm->generic = vm_alloc(vm, X86_ID_COUNT * sizeof(*bvm->generic));
+    bvm->translation = vm_alloc(vm, sizeof(*bvm->translation));
+    if (!bvm->ram || !bvm->generic || !bvm->translation || bt_cache_init(bvm) < 0) {
+        bt_vm_finish(vm);
+        return error_set(err, ENOMEM, "no memory for the translator's tables");
+    }
+    r = bt_code_init(bvm, BT_CACHE_DEFAULT, err);
+    if (r < 0) {
+        bt_vm_finish(vm);
+        return r;
+    }
+    bt_stubs_make(bvm);
+    return 0;
+}
+
+static void bt_vcpu_finish(struct vcpu *vcpu)
+{
+    struct bt_vcpu *bv = bt_of(vcpu);
+
+    if (!bv)
+        return;
+    thunk_memory_finish(&bv->thunks);
+    vcpu->cpu.thunks = NULL;
+    vcpu->cpu.tlb = NULL;
+    vm_free(vcpu->vm, bv->frame);
+    vm_free(vcpu->vm, bv);
+    vcpu->engine_data = NULL;
+}
+
+static int bt_vcpu_init(struct vcpu *vcpu, struct error *err)
+{
+    struct vm *vm = vcpu->vm;
+    struct bt_vcpu *bv = vm_alloc(vm, sizeof(*bv));
+    int r;
+
+    if (!bv)
+        return error_set(err, ENOMEM, "no memory for vCPU %u", vcpu->index);
+    bv->vcpu = vcpu;
+    bv->bvm = vm->engine_data;
+    bv->ack = BT_PARKED;
+    vcpu->cpu.env = &vcpu_env;
+    vcpu->engine_data = bv;
+    bv->frame = vm_alloc(vm, sizeof(*bv->frame));
+    if (!bv->frame) {
+        bt_vcpu_finish(vcpu);
+        return error_set(err, ENOMEM, "no memory for vCPU %u", vcpu->index);
+    }
+    bv->frame->self = bv->frame;
+    bv->frame->cpu = &vcpu->cpu;
+    bv->frame->vec_dead = 1;
+    bv->frame->host_mxcsr = X86_MXCSR_INIT;
+    vcpu->cpu.tlb = &bv->frame->tlb;
+    bt_forget(bv);
+    r = thunk_memory_init(&bv->thunks);
+    if (r < 0) {
+        bt_vcpu_finish(vcpu);
+        return error_set(
+            err, -r,
+            "no executable memory for vector instructions (memfd_create, mmap): is it forbidden here?");
+    }
+    vcpu->cpu.thunks = &bv->thunks;
+    return 0;
+}
+
+static int bt_state_get(struct vcpu *vcpu)
+{
+    x86_state_flush(&vcpu->cpu);
+    return 0;
+}
+
+/* Memory may be another now, too. */
+static int bt_state_put(struct vcpu *vcpu)
+{
+    struct bt_vcpu *bv = bt_of(vcpu);
+
+    x86_state_changed(&vcpu->cpu);
+    bt_check_generation(bv);
+    bt_flush_all(bv, false);
+    bt_park(bv);
+    return 0;
+}
+
+static void bt_kick(struct vcpu *vcpu)
+{
+    __atomic_store_n(&bt_of(vcpu)->frame->poll, 1, __ATOMIC_SEQ_CST);
+}
+
+/* ---- the key ---- */
+
+static uint32_t state_key(const struct x86_cpu *cpu)
+{
+    const struct x86_state *s = &cpu->s;
+    bool alignment = s->cr0 & X86_CR0_AM && s->rflags & X86_FL_AC && cpu->cpl == 3;
+    bool unmasked = (s->mxcsr & X86_MXCSR_MASKS) != X86_MXCSR_MASKS;
+
+    return cpu->mode | (uint32_t)cpu->cpl << 2 | (uint32_t)cpu->flat << 4 |
+           (uint32_t) !!(s->seg[X86_SS].attr & X86_SEG_DB) << 5 | (uint32_t)(s->cr0 & 15) << 6 |
+           (uint32_t) !!(s->cr4 & X86_CR4_OSFXSR) << 10 | (uint32_t) !!(s->cr4 & X86_CR4_OSXSAVE) << 11 |
+           (uint32_t) !!(s->rflags & X86_FL_VM) << 12 | (alignment ? BT_KEY_ALIGNED : 0U) |
+           (uint32_t)(s->xcr0 >> 1 & 3) << 14 | (uint32_t)cpu->mmu_index << 16 |
+           (unmasked ? BT_KEY_UNMASKED : 0U);
+}
+
+/* After an instruction or event that may have changed more than registers and memory. */
+static void look_around(struct bt_vcpu *bv)
+{
+    struct x86_cpu *cpu = &bv->vcpu->cpu;
+
+    bv->single = x86_debug_active(cpu) || !cpu->flat || cpu->mode == X86_MODE_16;
+    /* RF only ever matters to breakpoints; it lasts for one instruction. */
+    if (!x86_debug_active(cpu))
+        cpu->s.rflags &= ~(uint64_t)X86_FL_RF;
+    bv->key = state_key(cpu);
+    bt_check_generation(bv);
+}
+
+/* The frame's tables are for this key and for what the cache holds. */
+static void check_tables(struct bt_vcpu *bv)
+{
+    struct bt_frame *f = bv->frame;
+    uint32_t epoch = __atomic_load_n(&bv->bvm->epoch, __ATOMIC_SEQ_CST);
+    enum bt_class class = bt_class_of(bv->key);
+
+    if (unlikely(bv->epoch != epoch)) {
+        memset(f->jump, 0, sizeof(f->jump));
+        bt_forget(bv);
+        bv->epoch = epoch;
+    }
+    if (unlikely(bv->class_key[class] != bv->key)) {
+        memset(f->jump[class], 0, sizeof(f->jump[class]));
+        bv->class_key[class] = bv->key;
+    }
+}
+
+/* ---- between blocks ---- */
+
+/* False: triple fault. */
+static bool deliver_interrupt(struct bt_vcpu *bv)
+{
+    struct vcpu *vcpu = bv->vcpu;
+    const struct lapic_ops *lapic = vcpu->vm->irqs.lapic;
+    int vector = lapic && lapic->pending(vcpu) ? lapic->acknowledge(vcpu) : -1;
+
+    if (vector < 0) {
+        bv->irq = false;
+        return true;
+    }
+    bv->bvm->stats.interrupts++;
+    return x86_deliver_interrupt(&vcpu->cpu, (uint8_t)vector);
+}
+
+static uint32_t requests(const struct x86_cpu *cpu)
+{
+    return __atomic_load_n(&cpu->request, __ATOMIC_RELAXED);
+}
+
+static uint32_t take_requests(struct x86_cpu *cpu, uint32_t bits)
+{
+    if (!(requests(cpu) & bits))
+        return 0;
+    return __atomic_fetch_and(&cpu->request, ~bits, __ATOMIC_SEQ_CST) & bits;
+}
+
+/* All that may happen between two instructions. False: *exit is why to leave. */
+static bool see_to_requests(struct bt_vcpu *bv, enum vm_exit *exit)
+{
+    struct x86_cpu *cpu = &bv->vcpu->cpu;
+    bool alive = true;
+
+    __atomic_store_n(&bv->frame->poll, 0, __ATOMIC_SEQ_CST);
+    if (take_requests(cpu, X86_REQ_ENGINE))
+        bt_attend(bv);
+    if (take_requests(cpu, X86_REQ_TLB_FLUSH))
+        bt_tlb_flush(bv);
+    if (take_requests(cpu, X86_REQ_NMI))
+        cpu->s.nmi_pending = true;
+    if (take_requests(cpu, X86_REQ_INTERRUPT))
+        bv->irq = true;
+    if (requests(cpu) & (X86_REQ_EXIT | X86_REQ_INIT | X86_REQ_SIPI)) {
+        *exit = VM_EXIT_REQUEST;
+        return false;
+    }
+    if (cpu->s.activity == X86_ACT_WAIT_SIPI) {
+        *exit = VM_EXIT_HALT;
+        return false;
+    }
+    if (cpu->s.exception_pending || cpu->s.interrupt_pending)
+        alive = x86_deliver_pending(cpu);
+    else if (cpu->s.nmi_pending && !cpu->s.nmi_masked && !(cpu->s.shadow & X86_SHADOW_SS))
+        alive = x86_deliver_nmi(cpu);
+    else if (bv->irq && x86_can_interrupt(cpu))
+        alive = deliver_interrupt(bv);
+    if (!alive || cpu->s.activity == X86_ACT_SHUTDOWN) {
+        *exit = VM_EXIT_SHUTDOWN;
+        return false;
+    }
+    if (cpu->s.activity == X86_ACT_HALT) {
+        *exit = VM_EXIT_HALT;
+        return false;
+    }
+    return true;
+}
+
+static bool anything_due(const struct bt_vcpu *bv)
+{
+    const struct x86_cpu *cpu = &bv->vcpu->cpu;
+
+    return __atomic_load_n(&bv->frame->poll, __ATOMIC_RELAXED) || requests(cpu) ||
+           (bv->irq && x86_can_interrupt(cpu)) || (cpu->s.nmi_pending && !cpu->s.nmi_masked) ||
+           cpu->s.activity != X86_ACT_RUN;
+}
+
+/*
+ * After STI, MOV SS and POP SS one more instruction runs before anything else. If nothing is waiting now, the
+ * shadow need not be kept: code looks for requests behind its first instruction at the earliest.
+ */
+static void respect_shadow(struct bt_vcpu *bv)
+{
+    struct x86_cpu *cpu = &bv->vcpu->cpu;
+
+    if (requests(cpu) || bv->irq || cpu->s.nmi_pending || __atomic_load_n(&bv->frame->poll, __ATOMIC_RELAXED))
+        bv->single = true; /* x86_step() ends the shadow */
+    else
+        cpu->s.shadow = 0;
+}
+
+static enum bt_next step(struct bt_vcpu *bv)
+{
+    bv->bvm->stats.steps++;
+    return x86_step(&bv->vcpu->cpu) == X86_HALT ? BT_HALT : BT_BREAK; /* a fault it has delivered */
+}
+
+/* Where an indirect branch led there may be no code at all: the branch faults, as if it had not run. */
+static bool check_branch(struct bt_vcpu *bv)
+{
+    struct x86_cpu *cpu = &bv->vcpu->cpu;
+    const struct bt_site *site = bv->frame->branch_site;
+
+    if (likely(cpu->mode != X86_MODE_64 || (uint64_t)((int64_t)(cpu->s.rip << 16) >> 16) == cpu->s.rip))
+        return true;
+    cpu->s.rip = site->block->rip + site->offset;
+    cpu->s.gpr[X86_RSP] -= site->undo;
+    x86_raise_error(cpu, X86_GP, 0);
+    return false;
+}
+
+/* Runs translated code until something other than the next block is called for. */
+static enum bt_next run_blocks(struct bt_vcpu *bv)
+{
+    struct x86_cpu *cpu = &bv->vcpu->cpu;
+    struct bt_frame *f = bv->frame;
+    const uint8_t *exec = bv->bvm->code.exec;
+    bt_enter_fn *enter = (bt_enter_fn *)(uintptr_t)(exec + bv->bvm->code.enter);
+    struct bt_site *site = NULL;
+    bool indirect = false;
+
+    for (;;) {
+        struct bt_block *block;
+        bool plain = bv->want_plain;
+
+        check_tables(bv);
+        bv->want_plain = false;
+        bv->next = BT_LOOK;
+        block = bt_find(bv, plain);
+        if (!block)
+            return bv->next;
+        if (bv->epoch != __atomic_load_n(&bv->bvm->epoch, __ATOMIC_SEQ_CST))
+            continue;
+        if (site)
+            bt_link(bv, site, block);
+        else if (indirect)
+            bt_remember_jump(bv, block);
+        f->fs_base = cpu->s.seg[X86_FS].base;
+        f->gs_base = cpu->s.seg[X86_GS].base;
+        f->site = NULL;
+        bv->next = -1;
+        enter(f, exec + block->entry_saved);
+        site = NULL;
+        indirect = false;
+        if (bv->next >= 0) { /* bt_slow() says so */
+            if (bv->next != BT_LOOK || bv->frame->poll)
+                return bv->next;
+            continue;
+        }
+        if (f->site) {
+            site = f->site;
+            cpu->s.rip = site->exit.rip;
+        } else {
+            indirect = true;
+            cpu->s.rip = f->lin;
+            if (!check_branch(bv))
+                return BT_FAULT;
+        }
+        if (f->poll)
+            return BT_LOOK;
+    }
+}
+
+static bool deliver_fault(struct bt_vcpu *bv)
+{
+    struct x86_cpu *cpu = &bv->vcpu->cpu;
+
+    bv->bvm->stats.faults++;
+    vm_trace(bv->bvm->vm, EXCEPTION, "vCPU %u: exception %u, error 0x%x, at 0x%llx, cr2 0x%llx",
+             bv->vcpu->index, cpu->fault.vector, cpu->fault.has_error ? cpu->fault.error : 0,
+             (unsigned long long)cpu->s.rip, (unsigned long long)cpu->fault_cr2);
+    return x86_deliver_fault(cpu);
+}
+
+static enum vm_exit run(struct bt_vcpu *bv)
+{
+    struct x86_cpu *cpu = &bv->vcpu->cpu;
+    enum vm_exit exit;
+
+    if (!see_to_requests(bv, &exit))
+        return exit;
+    look_around(bv);
+    for (;;) {
+        enum bt_next next = bv->single ? BT_STEP : run_blocks(bv);
+
+        if (next == BT_STEP)
+            next = step(bv);
+        if (next == BT_FAULT && !deliver_fault(bv))
+            return VM_EXIT_SHUTDOWN;
+        if (next != BT_LOOK)
+            look_around(bv);
+        if (unlikely(cpu->s.shadow) && cpu->s.activity == X86_ACT_RUN) {
+            respect_shadow(bv);
+        } else if (anything_due(bv)) {
+            if (!see_to_requests(bv, &exit))
+                return exit;
+            look_around(bv);
+        }
+    }
+}
+
+static enum vm_exit bt_vcpu_run(struct vcpu *vcpu)
+{
+    struct bt_vcpu *bv = bt_of(vcpu);
+    enum vm_exit exit;
+
+    bt_set_gs(bv->bvm, bv->frame);
+    bt_enter_guest(bv);
+    exit = run(bv);
+    bt_park(bv);
+    x86_state_flush(&vcpu->cpu);
+    return exit;
+}
+
+/* ---- statistics ---- */
+
+void bt_stats_get(struct vm *vm, struct bt_stats *stats)
+{
+    const struct bt_vm *bvm = vm->engine_data;
+
+    *stats = bvm->stats;
+}
+
+uint64_t bt_generic_count(struct vm *vm, enum x86_id id)
+{
+    const struct bt_vm *bvm = vm->engine_data;
+
+    return id < X86_ID_COUNT ? bvm->generic[id] : 0;
+}
+
+const struct engine_ops bt_engine = {
+    .name = "bt",
+    .probe = bt_probe,
+    .vm_init = bt_vm_init,
+    .vm_finish = bt_vm_finish,
+    .vcpu_init = bt_vcpu_init,
+    .vcpu_finish = bt_vcpu_finish,
+    .vcpu_run = bt_vcpu_run,
+    .vcpu_kick = bt_kick,
+    .state_get = bt_state_get,
+    .state_put = bt_state_put,
+    .memory_written = bt_memory_written,
+    .page_write_fast = bt_page_write_fast,
+    .exclusive = bt_exclusive,
+};

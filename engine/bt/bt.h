@@ -1,0 +1,38 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * The translating engine: x86-64 guest code becomes x86-64 host code. Flat 64- and
+ * 32-bit code is translated; all else, and whatever an instruction's translation
+ * does not cover, goes to the reference semantics of x86/. docs/bt.md explains it.
+ */
+#ifndef ENGINE_BT_BT_H
+#define ENGINE_BT_BT_H
+
+#include "core/engine.h"
+#include "x86/insn-ids.h"
+
+extern const struct engine_ops bt_engine;
+
+/* What a VM's translator did since it was made; read it while the VM is stopped. */
+struct bt_stats {
+    uint64_t blocks;       /* translated */
+    uint64_t instructions; /* in them */
+    uint64_t code_bytes;   /* host code made */
+    uint64_t killed;       /* blocks whose code was written over */
+    uint64_t flushes;      /* of the whole cache */
+    uint64_t links;        /* jumps tied together */
+    uint64_t lookups;      /* by the dispatcher */
+    uint64_t misses;       /* accesses that needed the page tables or the TLB behind them */
+    uint64_t redone;       /* instructions that the reference semantics finished (MMIO, page crossing …) */
+    uint64_t generic;      /* instructions that have no translation, executed */
+    uint64_t steps;        /* instructions that ran outside of any block */
+    uint64_t faults, interrupts;
+};
+
+struct vm;
+struct vcpu;
+
+void bt_stats_get(struct vm *vm, struct bt_stats *stats);
+/* How often instructions of the mnemonic were translated as a call of their reference semantics. */
+uint64_t bt_generic_count(struct vm *vm, enum x86_id id);
+
+#endif

@@ -1,0 +1,101 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * The code cache's memory: one memfd mapped twice, once writable and once
+ * executable, so that no page is ever both. The executable mapping lies below
+ * 2 GiB: jump tables hold 32-bit offsets, which LEA turns into addresses.
+ */
+#include <asm/prctl.h>
+#include <errno.h>
+#include <sys/auxv.h>
+#include <sys/mman.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "engine/bt/bt-internal.h"
+
+#define HWCAP2_FSGSBASE BIT(1)
+
+static void cpuid(uint32_t leaf, uint32_t sub, uint32_t out[4])
+{
+    __asm__("cpuid" : "=a"(out[0]), "=b"(out[1]), "=c"(out[2]), "=d"(out[3]) : "0"(leaf), "2"(sub));
+}
+
+static bool host_has_avx(void)
+{
+    uint32_t r[4], low, high;
+
+    cpuid(1, 0, r);
+    if (!(r[2] & BIT(28)) || !(r[2] & BIT(27)))
+        return false;
+    __asm__("xgetbv" : "=a"(low), "=d"(high) : "c"(0));
+    return (low & 6) == 6;
+}
+
+int bt_code_init(struct bt_vm *bvm, size_t size, struct error *err)
+{
+    struct bt_code *c = &bvm->code;
+    void *w = MAP_FAILED, *x = MAP_FAILED;
+    int fd = memfd_create("batuta-code", MFD_CLOEXEC);
+
+    if (fd >= 0 && ftruncate(fd, (off_t)size) == 0) {
+        w = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+        x = mmap(NULL, size, PROT_READ | PROT_EXEC, MAP_SHARED | MAP_32BIT, fd, 0);
+    }
+    if (w == MAP_FAILED || x == MAP_FAILED) {
+        int error = errno;
+
+        if (w != MAP_FAILED)
+            munmap(w, size);
+        if (x != MAP_FAILED)
+            munmap(x, size);
+        if (fd >= 0)
+            close(fd);
+        return error_set(err, error,
+                         "no executable memory for translated code (memfd_create, mmap): is it forbidden here?");
+    }
+    close(fd);
+    *c = (struct bt_code){.write = w, .exec = x, .size = size};
+    bvm->avx = host_has_avx();
+    bvm->fsgsbase = getauxval(AT_HWCAP2) & HWCAP2_FSGSBASE;
+    return 0;
+}
+
+void bt_code_finish(struct bt_vm *bvm)
+{
+    struct bt_code *c = &bvm->code;
+
+    if (!c->write)
+        return;
+    munmap(c->write, c->size);
+    munmap((void *)(uintptr_t)c->exec, c->size);
+    c->write = NULL;
+}
+
+/* IRET serializes, and neither leaves the CPL nor exits to a hypervisor below (SDM 3A 12.6). */
+void bt_code_serialize(void)
+{
+    uint64_t scratch;
+
+    __asm__ volatile("mov %%rsp, %0\n\t"
+                     "pushq $0\n\t"
+                     "mov %%ss, (%%rsp)\n\t"
+                     "push %0\n\t"
+                     "pushfq\n\t"
+                     "pushq $0\n\t"
+                     "mov %%cs, (%%rsp)\n\t"
+                     "lea 1f(%%rip), %0\n\t"
+                     "push %0\n\t"
+                     "iretq\n"
+                     "1:"
+                     : "=&r"(scratch)
+                     :
+                     : "memory", "cc");
+}
+
+void bt_set_gs(const struct bt_vm *bvm, struct bt_frame *frame)
+{
+    if (bvm->fsgsbase)
+        __asm__ volatile("wrgsbase %0" : : "r"(frame) : "memory");
+    else
+        syscall(SYS_arch_prctl, ARCH_SET_GS, frame);
+}

@@ -1,0 +1,266 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * The ways out of a block, and what is written behind it.
+ *
+ * A direct branch within the page is a jump. To another page, the page's number in
+ * the frame's itlb says whether the target is still what lies there:
+ *
+ *     mov eax,gs:[poll]; mov ecx,gs:[itlb+…]; lea ecx,[rcx+rax-id]; jrcxz 1f
+ *     jmp later
+ * 1:  jmp target
+ *
+ * Nothing of it changes flags. Backward branches look at poll too, so each loop does.
+ */
+#include "engine/bt/translate.h"
+
+struct bt_site *bt_new_site(struct bt_translation *t, enum bt_site_kind kind)
+{
+    struct bt_site *site = bt_arena(t->bvm, sizeof(*site));
+
+    site->block = t->block;
+    site->kind = (uint8_t)kind;
+    site->offset = t->insn_offset[t->now];
+    site->length = bt_now(t)->length;
+    site->index = (uint16_t)t->now;
+    site->vec = t->vec_live;
+    return site;
+}
+
+struct bt_later *bt_new_later(struct bt_translation *t, enum bt_later_kind kind, struct bt_site *site)
+{
+    struct bt_later *later;
+
+    base_assert(t->later_count < BT_LATER_MAX);
+    later = &t->later[t->later_count++];
+    *later = (struct bt_later){.kind = (uint8_t)kind, .site = site, .flags = t->flags};
+    return later;
+}
+
+/* ---- direct branches ---- */
+
+/* Exits of a block are linked through their sites: unlink wants to find them all. */
+static struct bt_site *exit_site(struct bt_translation *t, uint64_t rip)
+{
+    struct bt_site *site = bt_new_site(t, BT_SITE_EXIT);
+
+    site->exit.rip = rip;
+    site->exit.saved = t->flags & BT_FLAGS_SAVED;
+    site->exit.sibling = t->block->exits;
+    t->block->exits = site;
+    return site;
+}
+
+static bool same_page(const struct bt_translation *t, uint64_t rip)
+{
+    return (rip ^ t->rip) < 4096;
+}
+
+static void put_poll(struct bt_translation *t, struct bt_later *later)
+{
+    emit_load32(&t->e, HOST_RCX, HOST_FRAME(poll));
+    emit_jrcxz(&t->e, 5);
+    later->from[1] = emit_jump(&t->e, 0);
+}
+
+static void put_guard(struct bt_translation *t, struct bt_site *site, struct bt_later *later)
+{
+    struct host_mem itlb = HOST_FRAME(itlb);
+
+    itlb.disp += (int32_t)(4 * bt_itlb_slot(site->exit.rip));
+    emit_load32(&t->e, HOST_RAX, HOST_FRAME(poll));
+    emit_load32(&t->e, HOST_RCX, itlb);
+    emit_align(&t->e, 3, 4);
+    emit_lea32(&t->e, HOST_RCX,
+               (struct host_mem){.base = HOST_RCX, .index = HOST_RAX, .disp = 0x40000001}); /* none's id */
+    site->exit.guard = emit_offset(&t->e) - 4;
+    emit_jrcxz(&t->e, 5);
+    later->from[1] = emit_jump(&t->e, 0);
+}
+
+void bt_put_exit(struct bt_translation *t, uint64_t rip)
+{
+    struct bt_site *site = exit_site(t, rip);
+    struct bt_later *later = bt_new_later(t, BT_LATER_EXIT, site);
+
+    if (!same_page(t, rip))
+        put_guard(t, site, later);
+    else if (rip <= bt_insn_rip(t))
+        put_poll(t, later);
+    emit_align(&t->e, 1, 4);
+    site->exit.jump = later->from[0] = emit_jump(&t->e, 0);
+}
+
+void bt_put_branch(struct bt_translation *t, unsigned condition, uint64_t rip)
+{
+    bt_flags_host(t);
+    if (same_page(t, rip) && rip > bt_insn_rip(t)) {
+        struct bt_site *site = exit_site(t, rip);
+        struct bt_later *later = bt_new_later(t, BT_LATER_EXIT, site);
+
+        emit_align(&t->e, 2, 4);
+        site->exit.jump = later->from[0] = emit_jcc(&t->e, condition, 0);
+    } else if (same_page(t, rip)) {
+        uint32_t skip = emit_jcc(&t->e, condition ^ 1, 0);
+
+        bt_put_exit(t, rip);
+        emit_patch(&t->e, skip, emit_offset(&t->e));
+    } else {
+        struct bt_later *later = bt_new_later(t, BT_LATER_SIDE, NULL);
+
+        later->value = rip;
+        later->index = (uint8_t)t->now;
+        later->from[0] = emit_jcc(&t->e, condition, 0);
+    }
+}
+
+void bt_put_page2_guard(struct bt_translation *t)
+{
+    struct bt_site *site = bt_new_site(t, BT_SITE_EXIT);
+    struct bt_later *later = bt_new_later(t, BT_LATER_EXIT, site);
+    struct host_mem itlb = HOST_FRAME(itlb);
+
+    site->exit.rip = t->rip; /* never linked: it has no jump of its own */
+    itlb.disp += (int32_t)(4 * bt_itlb_slot(t->page2->lin));
+    emit_load32(&t->e, HOST_RCX, itlb);
+    emit_lea32(&t->e, HOST_RCX, host_at(HOST_RCX, (int32_t)(0U - t->page2->id)));
+    emit_jrcxz(&t->e, 5);
+    later->from[0] = emit_jump(&t->e, 0);
+}
+
+/* ---- others ---- */
+
+void bt_put_indirect(struct bt_translation *t)
+{
+    struct host_mem table = HOST_FRAME(jump);
+    struct bt_site *site = bt_new_site(t, BT_SITE_BRANCH);
+    struct emit *e = &t->e;
+
+    site->undo = bt_now(t)->id == X86_RET ? (uint32_t)bt_stack_move(bt_now(t)) : 0;
+    table.base = HOST_NONE;
+    table.index = HOST_RAX;
+    table.scale = 2;
+    table.disp += (int32_t)(bt_class_of(t->bv->key) * sizeof(t->bv->frame->jump[0]));
+    bt_flags_saved(t);
+    emit_mov_imm(e, HOST_RAX, (uint64_t)(uintptr_t)site);
+    emit_store(e, HOST_RAX, HOST_FRAME(branch_site));
+    emit_rr(e, 0, 0x0fb7, HOST_RAX, HOST_RCX); /* movzx eax, cx */
+    emit_load32(e, HOST_RAX, table);
+    emit_lea32(e, HOST_RAX, host_at(HOST_RAX, (int32_t)(uintptr_t)t->bvm->code.exec));
+    emit_rr(e, 0, 0xff, 4, HOST_RAX); /* jmp */
+}
+
+static struct bt_site *generic_site(struct bt_translation *t)
+{
+    struct bt_site *site = bt_new_site(t, BT_SITE_GENERIC);
+    struct x86_insn *insn = bt_arena(t->bvm, sizeof(*insn));
+
+    *insn = *bt_now(t);
+    site->insn = insn;
+    return site;
+}
+
+static void put_site(struct emit *e, const struct bt_site *site)
+{
+    put64(e, (uint64_t)(uintptr_t)site);
+}
+
+void bt_put_generic(struct bt_translation *t)
+{
+    struct bt_site *site;
+
+    bt_flags_saved(t);
+    site = generic_site(t);
+    t->bvm->generic[bt_now(t)->id]++;
+    emit_call(&t->e, t->bvm->code.slow);
+    put_site(&t->e, site);
+    site->resume = emit_offset(&t->e);
+    t->flags = BT_FLAGS_BOTH;
+}
+
+void bt_put_escape(struct bt_translation *t, unsigned condition)
+{
+    struct bt_later *later = bt_new_later(t, BT_LATER_ACCESS, NULL);
+
+    later->site = generic_site(t);
+    later->lin = BT_LIN_RCX;
+    later->from[0] = emit_jcc(&t->e, condition, 0);
+}
+
+/* ---- behind the block ---- */
+
+static void patch_from(const struct bt_translation *t, const struct bt_later *later)
+{
+    for (unsigned i = 0; i < ARRAY_SIZE(later->from); i++) {
+        if (later->from[i])
+            emit_patch(&t->e, later->from[i], emit_offset(&t->e));
+    }
+}
+
+static void put_later_access(struct bt_translation *t, const struct bt_later *later)
+{
+    struct host_mem tag = {.base = HOST_NONE, .index = HOST_NONE, .gs = true, .disp = later->tag};
+
+    if (later->lin == BT_LIN_TABLE)
+        tag.base = HOST_RAX;
+    if (later->lin == BT_LIN_TAG || later->lin == BT_LIN_TABLE)
+        emit_rm(&t->e, EMIT_W, 0x03, HOST_RCX, tag);
+    emit_call(&t->e, t->bvm->code.slow);
+    put_site(&t->e, later->site);
+}
+
+static void put_later_exit(struct bt_translation *t, const struct bt_later *later)
+{
+    later->site->exit.unlinked = emit_offset(&t->e);
+    t->flags = later->flags;
+    bt_flags_saved(t);
+    emit_call(&t->e, t->bvm->code.leave);
+    put_site(&t->e, later->site);
+}
+
+void bt_put_later(struct bt_translation *t)
+{
+    for (unsigned i = 0; i < t->later_count; i++) { /* grows meanwhile */
+        struct bt_later *later = &t->later[i];
+
+        patch_from(t, later);
+        switch (later->kind) {
+        case BT_LATER_ACCESS:
+            put_later_access(t, later);
+            break;
+        case BT_LATER_EXIT:
+            put_later_exit(t, later);
+            break;
+        case BT_LATER_SIDE:
+            t->flags = later->flags;
+            t->now = later->index;
+            bt_put_exit(t, later->value);
+            break;
+        }
+    }
+}
+
+/* rcx is where an indirect branch led. Flags are saved. */
+void bt_put_checked_entry(struct bt_translation *t)
+{
+    struct emit *e = &t->e;
+    struct host_mem itlb = HOST_FRAME(itlb);
+    uint32_t other;
+
+    itlb.disp += (int32_t)(4 * bt_itlb_slot(t->page->lin));
+    emit_align(e, 0, 8);
+    t->block->entry_checked = emit_offset(e);
+    emit_mov_imm(e, HOST_RAX, 0U - t->rip);
+    emit_lea(e, HOST_RCX, (struct host_mem){.base = HOST_RCX, .index = HOST_RAX});
+    emit_jrcxz(e, 5);
+    emit_jump(e, t->bvm->code.mismatch);
+    emit_load32(e, HOST_RAX, HOST_FRAME(poll));
+    emit_load32(e, HOST_RCX, itlb);
+    emit_lea32(e, HOST_RCX,
+               (struct host_mem){.base = HOST_RCX, .index = HOST_RAX, .disp = (int32_t)(0U - t->page->id)});
+    emit_jrcxz(e, 5);
+    other = emit_jump(e, 0);
+    emit_jump(e, t->block->entry_saved);
+    emit_patch(e, other, emit_offset(e));
+    emit_mov_imm(e, HOST_RCX, t->rip);
+    emit_jump(e, 0);
+}

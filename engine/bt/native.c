@@ -1,0 +1,331 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * Instructions that are written anew as they are, with their registers where the
+ * guest's live and memory where it lies. All of the vector instructions are such.
+ */
+#include "engine/bt/translate.h"
+#include "x86/exec-vec.h"
+
+/* ---- which ---- */
+
+static bool is_integer(unsigned id)
+{
+    switch (id) {
+    case X86_ADD:
+    case X86_OR:
+    case X86_ADC:
+    case X86_SBB:
+    case X86_AND:
+    case X86_SUB:
+    case X86_XOR:
+    case X86_CMP:
+    case X86_TEST:
+    case X86_INC:
+    case X86_DEC:
+    case X86_NOT:
+    case X86_NEG:
+    case X86_MOV:
+    case X86_MOVZX:
+    case X86_MOVSX:
+    case X86_MOVSXD:
+    case X86_XCHG:
+    case X86_BSWAP:
+    case X86_IMUL:
+    case X86_SHL:
+    case X86_SHR:
+    case X86_SAR:
+    case X86_ROL:
+    case X86_ROR:
+    case X86_RCL:
+    case X86_RCR:
+    case X86_SHLD:
+    case X86_SHRD:
+    case X86_SETCC:
+    case X86_CMOVCC:
+    case X86_BT:
+    case X86_BTS:
+    case X86_BTR:
+    case X86_BTC:
+    case X86_BSF:
+    case X86_BSR:
+    case X86_LZCNT:
+    case X86_TZCNT:
+    case X86_POPCNT:
+    case X86_XADD:
+    case X86_MOVBE:
+    case X86_CRC32:
+    case X86_ADCX:
+    case X86_ADOX:
+    case X86_ANDN:
+    case X86_BLSR:
+    case X86_BLSMSK:
+    case X86_BLSI:
+    case X86_BEXTR:
+    case X86_BZHI:
+    case X86_PEXT:
+    case X86_PDEP:
+    case X86_MULX:
+    case X86_SHLX:
+    case X86_SARX:
+    case X86_SHRX:
+    case X86_RORX:
+        return true;
+    default:
+        return false;
+    }
+}
+
+static bool has_mmx(const struct x86_insn *insn)
+{
+    for (unsigned i = 0; i < insn->operand_count; i++) {
+        if (insn->op[i].kind == X86_OP_REG && insn->op[i].reg_class == X86_RC_MMX)
+            return true;
+    }
+    return false;
+}
+
+static bool is_vector(const struct bt_translation *t, const struct x86_insn *insn)
+{
+    const struct x86_row *row = x86_insn_row(insn->row);
+
+    return x86_exec_table[insn->id] == x86_exec_vector && !has_mmx(insn) &&
+           !(row->properties & X86_ROW_FP_EXC && t->bv->key & BT_KEY_UNMASKED);
+}
+
+static bool is_bit_string(const struct x86_insn *insn)
+{
+    return (insn->id == X86_BT || insn->id == X86_BTS || insn->id == X86_BTR || insn->id == X86_BTC) &&
+           insn->op[0].kind == X86_OP_MEM && insn->op[1].kind == X86_OP_REG;
+}
+
+/* Registers that the encoding names by itself, where the host's is not the guest's. */
+static bool has_foreign_register(const struct x86_insn *insn, const struct x86_encoding *enc)
+{
+    for (unsigned i = 0; i < insn->operand_count; i++) {
+        const struct x86_operand *op = &insn->op[i];
+        bool named = i == enc->reg_operand || i == enc->rm_operand || i == enc->vvvv_operand ||
+                     i == enc->is4_operand;
+
+        if (op->kind == X86_OP_REG && !named &&
+            (op->reg_class == X86_RC_GPR8H || (op->reg_class == X86_RC_GPR && bt_host(op->reg) != op->reg)))
+            return true;
+        if (op->kind == X86_OP_REG && op->reg_class != X86_RC_GPR && op->reg_class != X86_RC_GPR8H &&
+            op->reg_class != X86_RC_VEC)
+            return true;
+    }
+    return false;
+}
+
+static unsigned count_operands(const struct x86_insn *insn, enum x86_reg_class class)
+{
+    unsigned n = 0;
+
+    for (unsigned i = 0; i < insn->operand_count; i++)
+        n += insn->op[i].kind == X86_OP_REG && insn->op[i].reg_class == class;
+    return n;
+}
+
+static unsigned count_in_frame(const struct x86_insn *insn)
+{
+    unsigned n = 0;
+
+    for (unsigned i = 0; i < insn->operand_count; i++) {
+        n += insn->op[i].kind == X86_OP_REG && insn->op[i].reg_class == X86_RC_GPR &&
+             bt_host(insn->op[i].reg) == HOST_NONE;
+    }
+    return n;
+}
+
+static bool has_memory(const struct x86_insn *insn)
+{
+    for (unsigned i = 0; i < insn->operand_count; i++) {
+        if (insn->op[i].kind == X86_OP_MEM)
+            return true;
+    }
+    return false;
+}
+
+/* High byte registers: only RDX's and RBX's are their host register's, and no REX may be wanted. */
+static bool high_bytes_fit(const struct x86_insn *insn)
+{
+    for (unsigned i = 0; i < insn->operand_count; i++) {
+        const struct x86_operand *op = &insn->op[i];
+
+        if (op->kind != X86_OP_REG)
+            continue;
+        if (op->reg_class == X86_RC_GPR8H && op->reg != X86_RDX && op->reg != X86_RBX)
+            return false;
+        if (op->reg_class == X86_RC_GPR && (bt_host(op->reg) > HOST_RBX))
+            return false;
+    }
+    return true;
+}
+
+/* FIXED accumulator forms have an ordinary one too. */
+static bool to_ordinary(const struct x86_insn *insn, struct x86_encoding *enc)
+{
+    if (enc->map != 0 || enc->vex)
+        return true;
+    if (enc->opcode < 0x40 && (enc->opcode & 6) == 4) { /* ADD AL, imm … */
+        enc->reg = enc->opcode >> 3;
+        enc->opcode = enc->opcode & 1 ? 0x81 : 0x80;
+    } else if (enc->opcode == 0xa8 || enc->opcode == 0xa9) { /* TEST */
+        enc->reg = 0;
+        enc->opcode = enc->opcode & 1 ? 0xf7 : 0xf6;
+    } else if (insn->id == X86_XCHG && enc->opcode_reg) {
+        enc->reg = X86_RAX;
+        enc->reg_operand = 1;
+        enc->opcode = 0x87;
+        enc->opcode_reg = false;
+        enc->has_modrm = true;
+        return true;
+    } else if ((insn->id == X86_INC || insn->id == X86_DEC) && enc->opcode_reg) { /* REX in 64-bit code */
+        enc->reg = insn->id == X86_DEC;
+        enc->opcode = 0xff;
+        enc->opcode_reg = false;
+        enc->has_modrm = true;
+        return true;
+    } else {
+        return true;
+    }
+    enc->has_modrm = true;
+    enc->rm = X86_RAX;
+    enc->rm_operand = 0;
+    return true;
+}
+
+static bool encoding(const struct x86_insn *insn, struct x86_encoding *enc)
+{
+    return x86_encoding_of(insn, enc) && to_ordinary(insn, enc) && !has_foreign_register(insn, enc);
+}
+
+bool bt_is_native(const struct bt_translation *t, const struct x86_insn *insn)
+{
+    const struct x86_row *row = x86_insn_row(insn->row);
+    struct x86_encoding enc;
+
+    if (!is_integer(insn->id) && !is_vector(t, insn))
+        return false;
+    if (row->feature != X86_FEAT_NONE && !x86_feature(t->cpu->cpuid, row->feature)) /* LZCNT as BSR */
+        return false;
+    if (is_bit_string(insn) || !encoding(insn, &enc))
+        return false;
+    if (!t->wide && enc.vex && count_operands(insn, X86_RC_GPR) && enc.w)
+        return false;
+    if (count_operands(insn, X86_RC_GPR8H) && (count_in_frame(insn) || !high_bytes_fit(insn)))
+        return false;
+    return count_in_frame(insn) <= (has_memory(insn) ? 1U : 2U);
+}
+
+/* ---- how ---- */
+
+enum bt_flags_need bt_flags_need(const struct x86_row *row)
+{
+    unsigned written = row->flags_written;
+
+    if (row->id == X86_AND || row->id == X86_OR || row->id == X86_XOR || row->id == X86_TEST)
+        written |= X86_FL_AF; /* every host clears it */
+    if (row->flags_read)
+        return BT_NEED_ALL;
+    if (!(row->flags_written | row->flags_undefined))
+        return BT_NEED_NOTHING;
+    return written == X86_FL_ARITH && !(row->properties & X86_ROW_FLAGS_MAYBE) ? BT_NEED_MADE : BT_NEED_ALL;
+}
+
+static void flags_written(struct bt_translation *t, const struct x86_row *row)
+{
+    if (row->flags_written | row->flags_undefined)
+        t->flags = BT_FLAGS_HOST;
+}
+
+/* The guest's vector registers into the host's, once in a block. */
+static void want_vectors(struct bt_translation *t)
+{
+    struct emit *e = &t->e;
+
+    if (t->vec_live)
+        return;
+    emit_load32(e, HOST_RCX, HOST_FRAME(vec_dead));
+    emit_jrcxz(e, 5);
+    emit_call(e, t->bvm->code.vec_load);
+    t->vec_live = true;
+}
+
+struct operand_fix {
+    uint8_t *place;    /* in the encoding */
+    uint8_t guest;     /* register */
+    uint8_t scratch;   /* host register it is in, HOST_NONE: its own */
+    bool read, write;
+};
+
+/* Puts host registers in the encoding's places; those that live in the frame get scratch ones. */
+static void place_register(struct operand_fix *fix, const struct x86_insn *insn, uint8_t operand, uint8_t *place,
+                           uint8_t *scratch)
+{
+    const struct x86_operand *op;
+
+    fix->scratch = HOST_NONE;
+    if (operand == X86_ENCODING_NONE || insn->op[operand].kind != X86_OP_REG)
+        return;
+    op = &insn->op[operand];
+    if (op->reg_class == X86_RC_GPR8H) {
+        *place = (uint8_t)(op->reg + 4); /* DH, BH */
+        return;
+    }
+    if (op->reg_class != X86_RC_GPR)
+        return;
+    fix->guest = op->reg;
+    if (bt_host(op->reg) != HOST_NONE) {
+        *place = bt_host(op->reg);
+        return;
+    }
+    fix->scratch = *scratch;
+    *place = *scratch;
+    *scratch = HOST_RCX;
+    fix->read = op->access & X86_READ || op->size < 4;
+    fix->write = op->access & X86_WRITE;
+}
+
+static bool is_byte(const struct x86_insn *insn)
+{
+    for (unsigned i = 0; i < insn->operand_count; i++) {
+        if (insn->op[i].kind == X86_OP_REG && insn->op[i].reg_class == X86_RC_GPR && insn->op[i].size == 1)
+            return true;
+    }
+    return false;
+}
+
+bool bt_put_native(struct bt_translation *t)
+{
+    const struct x86_insn *insn = bt_now(t);
+    const struct x86_row *row = x86_insn_row(insn->row);
+    struct host_mem m = {.base = HOST_NONE, .index = HOST_NONE};
+    bool high = count_operands(insn, X86_RC_GPR8H);
+    struct operand_fix fix[3];
+    struct x86_encoding enc;
+    uint8_t scratch = HOST_RAX;
+    unsigned flags = (is_byte(insn) && !high ? EMIT_BYTE : 0U) | (insn->prefixes & X86_PFX_LOCK ? EMIT_LOCK : 0U);
+
+    if (!bt_is_native(t, insn) || !encoding(insn, &enc))
+        return false;
+    if (row->properties & X86_ROW_VECTOR)
+        want_vectors(t);
+    if (enc.memory)
+        m = bt_access(t, 0, high);
+    if (bt_flags_need(row) == BT_NEED_ALL)
+        bt_flags_host(t);
+    place_register(&fix[0], insn, enc.reg_operand, &enc.reg, &scratch);
+    place_register(&fix[1], insn, enc.rm_operand, &enc.rm, &scratch);
+    place_register(&fix[2], insn, enc.vvvv_operand, &enc.vvvv, &scratch);
+    for (unsigned i = 0; i < 3; i++) {
+        if (fix[i].scratch != HOST_NONE && fix[i].read)
+            emit_load(&t->e, fix[i].scratch, bt_frame_gpr(fix[i].guest));
+    }
+    emit_encoding(&t->e, flags, &enc, &m);
+    for (unsigned i = 0; i < 3; i++) {
+        if (fix[i].scratch != HOST_NONE && fix[i].write)
+            emit_store(&t->e, fix[i].scratch, bt_frame_gpr(fix[i].guest));
+    }
+    flags_written(t, row);
+    return true;
+}

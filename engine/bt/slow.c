@@ -1,0 +1,194 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * What translated code asks C for: accesses whose page is not in their slot, and
+ * instructions that only the reference semantics know. All guest registers are in
+ * cpu->s when we are called, and are taken from there when we return an address.
+ */
+#include "engine/bt/bt-internal.h"
+
+/* A site whose accesses find the TLB but not their slot this often shall look in the TLB itself. */
+#define MISSES_POLY     48
+#define MISSES_CROSSING 4
+
+void bt_forget_slots(struct bt_vcpu *bv)
+{
+    struct bt_frame *f = bv->frame;
+    uint64_t none = bv->bvm->none, addend = (uint64_t)(uintptr_t)f->scratch - none;
+
+    for (unsigned m = 0; m < X86_MMU_COUNT; m++) {
+        for (unsigned s = 0; s < BT_SLOTS; s++)
+            f->slot[m][s] = (struct bt_slot){.tag = {none, none}, .addend = {addend, addend}};
+    }
+}
+
+void bt_forget(struct bt_vcpu *bv)
+{
+    bt_forget_slots(bv);
+    for (unsigned i = 0; i < ARRAY_SIZE(bv->frame->itlb); i++)
+        bv->frame->itlb[i] = 0;
+}
+
+bool bt_check_generation(struct bt_vcpu *bv)
+{
+    if (likely(bv->generation == bv->frame->tlb.generation))
+        return false;
+    bv->generation = bv->frame->tlb.generation;
+    bt_forget(bv);
+    return true;
+}
+
+static uint64_t host_code(const struct bt_vcpu *bv, uint32_t offset)
+{
+    return (uint64_t)(uintptr_t)(bv->bvm->code.exec + offset);
+}
+
+static uint64_t leave(struct bt_vcpu *bv, enum bt_next next)
+{
+    bv->next = next;
+    return 0;
+}
+
+/* ---- instructions by their reference semantics ---- */
+
+static uint64_t rip_after(const struct x86_cpu *cpu, uint64_t rip, unsigned length)
+{
+    return cpu->mode == X86_MODE_64 ? rip + length : (uint32_t)(rip + length);
+}
+
+/* Executes insn at s.rip; if all is as before, and no later access needs the slot that was missed, code goes on
+ * behind it. */
+static uint64_t execute(struct bt_vcpu *bv, const struct bt_site *site, const struct x86_insn *insn)
+{
+    struct x86_cpu *cpu = &bv->vcpu->cpu;
+    struct bt_vm *bvm = bv->bvm;
+    uint64_t next = rip_after(cpu, cpu->s.rip, insn->length), killed = bvm->stats.killed;
+    uint32_t epoch = bvm->epoch;
+    enum x86_result result = x86_check(cpu, insn);
+
+    if (result == X86_NEXT)
+        result = x86_exec_table[insn->id](cpu, insn);
+    while (result == X86_AGAIN && !bv->frame->poll)
+        result = x86_exec_table[insn->id](cpu, insn);
+    switch (result) {
+    case X86_NEXT:
+        break;
+    case X86_JUMP:
+        return leave(bv, BT_BREAK);
+    case X86_AGAIN:
+        return leave(bv, BT_LOOK);
+    case X86_FAULT:
+        return leave(bv, BT_FAULT);
+    case X86_HALT:
+        cpu->s.rip = next;
+        return leave(bv, BT_HALT);
+    default:
+        cpu->s.rip = next;
+        return leave(bv, BT_BREAK);
+    }
+    if (unlikely(killed != __atomic_load_n(&bvm->stats.killed, __ATOMIC_RELAXED)))
+        bt_code_serialize();
+    if (bt_check_generation(bv) || __atomic_load_n(&bvm->epoch, __ATOMIC_SEQ_CST) != epoch ||
+        site->block->dead || site->group || __atomic_load_n(&bv->frame->poll, __ATOMIC_RELAXED) || !site->resume) {
+        cpu->s.rip = next;
+        return leave(bv, BT_LOOK);
+    }
+    bv->frame->fs_base = cpu->s.seg[X86_FS].base;
+    bv->frame->gs_base = cpu->s.seg[X86_GS].base;
+    return host_code(bv, site->resume);
+}
+
+static uint64_t redo(struct bt_vcpu *bv, const struct bt_site *site)
+{
+    struct x86_cpu *cpu = &bv->vcpu->cpu;
+    const struct bt_page *page = site->block->page;
+    unsigned at = (unsigned)(bt_linear(cpu, cpu->s.rip) & 4095);
+    struct x86_insn insn;
+
+    bv->bvm->stats.redone++;
+    if (site->block->page2 || x86_decode(page->host + at, MIN(4096U - at, (unsigned)X86_MAX_INSN_LEN), cpu->mode, &insn) < 0 ||
+        insn.length != site->length)
+        return leave(bv, BT_STEP);
+    return execute(bv, site, &insn);
+}
+
+/* ---- accesses ---- */
+
+static bool canonical(const struct x86_cpu *cpu, uint64_t lin)
+{
+    return cpu->mode != X86_MODE_64 || (uint64_t)((int64_t)(lin << 16) >> 16) == lin;
+}
+
+static bool hits(const struct x86_tlb_entry *e, uint64_t lin, bool write)
+{
+    return lin - (write ? e->tag_write : e->tag_read) < 4096;
+}
+
+static void fill_slot(struct bt_vcpu *bv, const struct bt_site *site, const struct x86_tlb_entry *e)
+{
+    struct bt_slot *slot = &bv->frame->slot[site->mmu][site->slot];
+    uint64_t page = e->tag_read & ~4095ULL, none = bv->bvm->none;
+    bool write = e->tag_write == e->tag_read;
+
+    slot->tag[0] = page;
+    slot->addend[0] = e->addend;
+    slot->tag[1] = write ? page : none;
+    slot->addend[1] = write ? e->addend : (uint64_t)(uintptr_t)bv->frame->scratch - none;
+}
+
+/* Counts what speaks for another translation of this access; true: it has been asked for. */
+static bool count_miss(struct bt_vcpu *bv, struct bt_site *site, unsigned weight)
+{
+    struct bt_vm *bvm = bv->bvm;
+
+    site->misses = (uint16_t)(site->misses + weight);
+    if (site->misses < MISSES_POLY || site->poly)
+        return false;
+    bt_lock(bvm);
+    bt_set_poly(bvm, site->block->rip + site->offset);
+    if (!site->block->dead)
+        bt_kill(bvm, site->block);
+    bt_unlock(bvm);
+    return true;
+}
+
+static uint64_t slow_access(struct bt_vcpu *bv, struct bt_site *site)
+{
+    struct x86_cpu *cpu = &bv->vcpu->cpu;
+    uint64_t lin = bv->frame->lin;
+    const struct x86_tlb_entry *e = &bv->frame->tlb.entry[site->mmu][(lin >> 12) & (X86_TLB_SIZE - 1)];
+    bool write = site->access == X86_MEM_WRITE;
+    struct x86_translation t;
+
+    bv->bvm->stats.misses++;
+    if ((lin & 4095) + site->span > 4096) {
+        if (!site->group)
+            return redo(bv, site);
+        count_miss(bv, site, MISSES_CROSSING);
+        bv->want_plain = true;
+        return leave(bv, BT_LOOK);
+    }
+    if (!canonical(cpu, lin))
+        return redo(bv, site);
+    if (hits(e, lin, write)) {
+        if (count_miss(bv, site, 1))
+            return leave(bv, BT_LOOK);
+    } else if (!x86_translate(cpu, lin, write ? X86_MEM_WRITE : X86_MEM_READ, site->mmu, &t) ||
+               !hits(e, lin, write)) {
+        return redo(bv, site); /* for the fault's exact address, or what has no page */
+    }
+    fill_slot(bv, site, e);
+    bv->frame->fs_base = cpu->s.seg[X86_FS].base;
+    return host_code(bv, site->retry);
+}
+
+uint64_t bt_slow(struct bt_frame *frame)
+{
+    struct bt_vcpu *bv = bt_of(frame->cpu->owner);
+    struct bt_site *site = frame->site;
+
+    frame->cpu->s.rip = site->block->rip + site->offset;
+    if (site->kind == BT_SITE_ACCESS)
+        return slow_access(bv, site);
+    bv->bvm->stats.generic++;
+    return execute(bv, site, site->insn);
+}
