@@ -10,7 +10,7 @@
 #include <time.h>
 
 #include "bench/interp-kernels.h"
-#include "engine/interp/interp.h"
+#include "tests/unit/interp/engine.h"
 #include "tests/unit/interp/machine.h"
 
 static const struct kernel {
@@ -33,6 +33,11 @@ static double now(void)
 
 #define DATA 0x200000
 
+static void emit(void *opaque, enum trace_event event, const char *text)
+{
+    fprintf(stderr, "%s\n", text);
+}
+
 static void run(const struct kernel *k)
 {
     static uint8_t native_data[MIB(1)];
@@ -48,7 +53,11 @@ static void run(const struct kernel *k)
     expected = k->fn(native_data, k->n);
     native = now() - start;
 
-    machine_init(&m, &interp_engine, 1);
+    machine_init(&m, &TEST_ENGINE, 1);
+    if (getenv("INTERP_TRACE")) { /* an event of --trace */
+        m.vm.trace.emit = emit;
+        trace_enable(&m.vm.trace, getenv("INTERP_TRACE"));
+    }
     machine_put(&m, MACHINE_CODE, entry, sizeof(entry));
     machine_put(&m, base, __start_guest_text, (size_t)(__stop_guest_text - __start_guest_text));
     machine_start(&m, 0, X86_MODE_64, MACHINE_CODE);
@@ -65,7 +74,7 @@ static void run(const struct kernel *k)
     if (getenv("INTERP_STATS")) {
         char text[1024];
 
-        interp_stats_format(m.vm.vcpu[0], text, sizeof(text));
+        test_engine_statistics(m.vm.vcpu[0], text, sizeof(text));
         fputs(text, stdout);
     }
     machine_finish(&m);

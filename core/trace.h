@@ -24,6 +24,9 @@ struct vm;
     X(UNASSIGNED, "unassigned", "accesses that no device answers")                                           \
     X(ENGINE, "engine", "what the CPU engine does; its statistics at the end")                               \
     X(TRANSLATE, "translate", "blocks decoded or translated")                                                \
+    X(CODE, "code", "translated code, the guest's beside the host's")                                        \
+    X(CHAIN, "chain", "blocks tied together and taken apart")                                                \
+    X(TLB, "tlb", "the translator's misses of its slots and TLB")                                            \
     X(SMC, "smc", "guest writes over its own code")
 
 enum trace_event {

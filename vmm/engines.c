@@ -32,6 +32,8 @@ void engine_statistics(struct vcpu *vcpu, char *buf, size_t size)
     buf[0] = 0;
     if (vcpu->vm->engine == &interp_engine)
         interp_stats_format(vcpu, buf, size);
+    else if (vcpu->vm->engine == &bt_engine && vcpu->index == 0) /* its translations are the VM's */
+        bt_stats_format(vcpu->vm, buf, size);
 }
 
 /* Should --engine auto pass it over, although it runs? */

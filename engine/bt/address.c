@@ -35,7 +35,7 @@ void bt_flags_host(struct bt_translation *t)
 
     if (t->flags & BT_FLAGS_HOST)
         return;
-    emit_load32(e, HOST_RAX, HOST_FRAME(cc));
+    emit_rm(e, 0, 0x0fb7, HOST_RAX, HOST_FRAME(cc)); /* movzx: as wide as the store */
     put8(e, 0x04); /* add al, 127; sahf */
     put8(e, 0x7f);
     put8(e, 0x9e);

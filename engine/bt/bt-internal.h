@@ -183,7 +183,7 @@ struct bt_code {
     size_t size;
     size_t used;
     size_t fixed; /* stubs, which are never dropped */
-    uint32_t enter, slow, leave, vec_load, mismatch; /* stubs' offsets; 0 is the one for indirect branches */
+    uint32_t enter, slow, leave, vec_load; /* stubs' offsets; 0 is the one for indirect branches */
 };
 
 struct bt_vm {
@@ -206,7 +206,7 @@ struct bt_vm {
     struct plat_lock exclusive; /* held by the vCPU that runs alone */
     uint32_t exclusive_wanted;  /* atomic */
 
-    bool avx, fsgsbase; /* of the host */
+    bool avx, fsgsbase, shifts_make_flags; /* of the host */
     struct bt_translation *translation; /* the one in the making */
     struct bt_stats stats;
     uint64_t *generic; /* by x86_id */

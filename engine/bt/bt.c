@@ -2,6 +2,7 @@
 /* The engine: its VMs and vCPUs, and the loop around translated code. */
 #include "engine/bt/bt.h"
 
+#include "base/fmt.h"
 #include "core/device.h"
 #include "core/vcpu-env.h"
 #include "engine/bt/bt-internal.h"
@@ -410,6 +411,25 @@ uint64_t bt_generic_count(struct vm *vm, enum x86_id id)
     const struct bt_vm *bvm = vm->engine_data;
 
     return id < X86_ID_COUNT ? bvm->generic[id] : 0;
+}
+
+size_t bt_stats_format(struct vm *vm, char *buf, size_t size)
+{
+    struct bt_stats s;
+    size_t n;
+
+    bt_stats_get(vm, &s);
+    n = fmt_print(buf, size,
+                  "blocks %llu of %llu instructions, %llu bytes of code\nlinks %llu\nlookups %llu\n"
+                  "slot misses %llu\nredone %llu\ngeneric %llu\nsteps %llu\nblocks killed %llu\n"
+                  "cache flushes %llu\nfaults %llu\ninterrupts %llu\n",
+                  (unsigned long long)s.blocks, (unsigned long long)s.instructions,
+                  (unsigned long long)s.code_bytes, (unsigned long long)s.links,
+                  (unsigned long long)s.lookups, (unsigned long long)s.misses, (unsigned long long)s.redone,
+                  (unsigned long long)s.generic, (unsigned long long)s.steps, (unsigned long long)s.killed,
+                  (unsigned long long)s.flushes, (unsigned long long)s.faults,
+                  (unsigned long long)s.interrupts);
+    return n;
 }
 
 const struct engine_ops bt_engine = {

@@ -35,4 +35,7 @@ void bt_stats_get(struct vm *vm, struct bt_stats *stats);
 /* How often instructions of the mnemonic were translated as a call of their reference semantics. */
 uint64_t bt_generic_count(struct vm *vm, enum x86_id id);
 
+/* A VM's statistics, one line each. Returns as fmt_print(). */
+size_t bt_stats_format(struct vm *vm, char *buf, size_t size);
+
 #endif

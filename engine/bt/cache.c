@@ -205,8 +205,10 @@ void bt_link(struct bt_vcpu *bv, struct bt_site *exit, struct bt_block *to)
         to->incoming = exit;
         patch32(bvm, exit->exit.jump, entry - (exit->exit.jump + 4));
         if (exit->exit.guard)
-            patch32(bvm, exit->exit.guard, 0U - to->page->id);
+            patch32(bvm, exit->exit.guard, to->page->id);
         bvm->stats.links++;
+        vm_trace(bvm->vm, CHAIN, "0x%llx + %u leads to 0x%llx", (unsigned long long)exit->block->rip, exit->offset,
+                 (unsigned long long)to->rip);
     }
     bt_unlock(bvm);
 }
@@ -219,6 +221,8 @@ static void unlink_exit(struct bt_vm *bvm, struct bt_site *exit)
         at = &(*at)->exit.next;
     if (*at)
         *at = exit->exit.next;
+    vm_trace(bvm->vm, CHAIN, "0x%llx + %u no longer leads to 0x%llx", (unsigned long long)exit->block->rip,
+             exit->offset, (unsigned long long)exit->exit.rip);
     exit->exit.to = NULL;
     patch32(bvm, exit->exit.jump, exit->exit.unlinked - (exit->exit.jump + 4));
 }

@@ -31,6 +31,30 @@ static bool host_has_avx(void)
     return (low & 6) == 6;
 }
 
+/* The arithmetic flags after the shift, with all of them clear or set before. */
+#define FLAGS_AFTER(shift, flags)                                                                            \
+    ({                                                                                                       \
+        uint64_t v_ = value, f_ = (flags);                                                                   \
+        __asm__("push %0\n\tpopfq\n\t" shift "\n\tpushfq\n\tpop %0" : "+r"(f_), "+r"(v_) : : "cc", "memory");   \
+        f_;                                                                                                  \
+    })
+#define SAME_FLAGS(shift) (FLAGS_AFTER(shift, 0x2) == FLAGS_AFTER(shift, 0x8d7))
+
+/* Do shifts leave no flag as it was? The manuals call OF and AF undefined. */
+static bool host_shifts_make_flags(void)
+{
+    uint64_t value = 0x8000000180000001;
+    bool same = true;
+
+    for (unsigned i = 0; i < 64; i++) {
+        value = value * 0x9e3779b97f4a7c15 + i;
+        same = same && SAME_FLAGS("shl $1, %1") && SAME_FLAGS("shl $9, %1") && SAME_FLAGS("shr $1, %1") &&
+               SAME_FLAGS("shr $9, %1") && SAME_FLAGS("sar $1, %1") && SAME_FLAGS("sar $9, %1") &&
+               SAME_FLAGS("shll $9, %k1") && SAME_FLAGS("shrl $9, %k1") && SAME_FLAGS("sarl $9, %k1");
+    }
+    return same;
+}
+
 int bt_code_init(struct bt_vm *bvm, size_t size, struct error *err)
 {
     struct bt_code *c = &bvm->code;
@@ -56,6 +80,7 @@ int bt_code_init(struct bt_vm *bvm, size_t size, struct error *err)
     close(fd);
     *c = (struct bt_code){.write = w, .exec = x, .size = size};
     bvm->avx = host_has_avx();
+    bvm->shifts_make_flags = host_shifts_make_flags();
     bvm->fsgsbase = getauxval(AT_HWCAP2) & HWCAP2_FSGSBASE;
     return 0;
 }

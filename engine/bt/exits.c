@@ -2,14 +2,14 @@
 /*
  * The ways out of a block, and what is written behind it.
  *
- * A direct branch within the page is a jump. To another page, the page's number in
- * the frame's itlb says whether the target is still what lies there:
+ * A forward branch within the page is a jump. To another page, the page's number in
+ * the frame's itlb says whether the target is still what lies there; and backward
+ * branches look at poll, so that each loop does:
  *
- *     mov eax,gs:[poll]; mov ecx,gs:[itlb+…]; lea ecx,[rcx+rax-id]; jrcxz 1f
- *     jmp later
- * 1:  jmp target
+ *     cmp gs:[itlb+…],id; jne later; cmp gs:[poll],0; jne later; jmp target
  *
- * Nothing of it changes flags. Backward branches look at poll too, so each loop does.
+ * with the flags saved before. That is cheap where JRCXZ, which needs no flags, is
+ * not: seven cycles on some processors.
  */
 #include "engine/bt/translate.h"
 
@@ -57,35 +57,41 @@ static bool same_page(const struct bt_translation *t, uint64_t rip)
 
 static void put_poll(struct bt_translation *t, struct bt_later *later)
 {
-    emit_load32(&t->e, HOST_RCX, HOST_FRAME(poll));
-    emit_jrcxz(&t->e, 5);
-    later->from[1] = emit_jump(&t->e, 0);
+    emit_rm(&t->e, 0, 0x83, 7, HOST_FRAME(poll)); /* cmp */
+    put8(&t->e, 0);
+    later->from[1] = emit_jcc(&t->e, 5, 0);
+    t->flags = BT_FLAGS_SAVED;
 }
 
-static void put_guard(struct bt_translation *t, struct bt_site *site, struct bt_later *later)
+/* Until it is linked it compares with no page's number. */
+static uint32_t put_guard(struct bt_translation *t, uint64_t rip, struct bt_later *later)
 {
     struct host_mem itlb = HOST_FRAME(itlb);
 
-    itlb.disp += (int32_t)(4 * bt_itlb_slot(site->exit.rip));
-    emit_load32(&t->e, HOST_RAX, HOST_FRAME(poll));
-    emit_load32(&t->e, HOST_RCX, itlb);
-    emit_align(&t->e, 3, 4);
-    emit_lea32(&t->e, HOST_RCX,
-               (struct host_mem){.base = HOST_RCX, .index = HOST_RAX, .disp = 0x40000001}); /* none's id */
-    site->exit.guard = emit_offset(&t->e) - 4;
-    emit_jrcxz(&t->e, 5);
-    later->from[1] = emit_jump(&t->e, 0);
+    itlb.disp += (int32_t)(4 * bt_itlb_slot(rip));
+    emit_align(&t->e, 8, 4);
+    emit_rm(&t->e, 0, 0x81, 7, itlb);
+    put32(&t->e, 1);
+    later->from[2] = emit_jcc(&t->e, 5, 0);
+    t->flags = BT_FLAGS_SAVED;
+    return emit_offset(&t->e) - 10;
 }
 
 void bt_put_exit(struct bt_translation *t, uint64_t rip)
 {
-    struct bt_site *site = exit_site(t, rip);
-    struct bt_later *later = bt_new_later(t, BT_LATER_EXIT, site);
+    bool here = same_page(t, rip), back = rip <= bt_insn_rip(t);
+    struct bt_site *site;
+    struct bt_later *later;
 
-    if (!same_page(t, rip))
-        put_guard(t, site, later);
-    else if (rip <= bt_insn_rip(t))
+    if (!here || back)
+        bt_flags_saved(t);
+    site = exit_site(t, rip);
+    later = bt_new_later(t, BT_LATER_EXIT, site);
+    if (!here)
+        site->exit.guard = put_guard(t, rip, later);
+    if (back)
         put_poll(t, later);
+    later->flags = t->flags;
     emit_align(&t->e, 1, 4);
     site->exit.jump = later->from[0] = emit_jump(&t->e, 0);
 }
@@ -101,8 +107,10 @@ void bt_put_branch(struct bt_translation *t, unsigned condition, uint64_t rip)
         site->exit.jump = later->from[0] = emit_jcc(&t->e, condition, 0);
     } else if (same_page(t, rip)) {
         uint32_t skip = emit_jcc(&t->e, condition ^ 1, 0);
+        enum bt_flags flags = t->flags;
 
         bt_put_exit(t, rip);
+        t->flags = flags;
         emit_patch(&t->e, skip, emit_offset(&t->e));
     } else {
         struct bt_later *later = bt_new_later(t, BT_LATER_SIDE, NULL);
@@ -121,10 +129,11 @@ void bt_put_page2_guard(struct bt_translation *t)
 
     site->exit.rip = t->rip; /* never linked: it has no jump of its own */
     itlb.disp += (int32_t)(4 * bt_itlb_slot(t->page2->lin));
-    emit_load32(&t->e, HOST_RCX, itlb);
-    emit_lea32(&t->e, HOST_RCX, host_at(HOST_RCX, (int32_t)(0U - t->page2->id)));
-    emit_jrcxz(&t->e, 5);
-    later->from[0] = emit_jump(&t->e, 0);
+    bt_flags_saved(t);
+    emit_rm(&t->e, 0, 0x81, 7, itlb);
+    put32(&t->e, t->page2->id);
+    later->from[0] = emit_jcc(&t->e, 5, 0);
+    later->flags = t->flags = BT_FLAGS_SAVED;
 }
 
 /* ---- others ---- */
@@ -244,23 +253,25 @@ void bt_put_checked_entry(struct bt_translation *t)
 {
     struct emit *e = &t->e;
     struct host_mem itlb = HOST_FRAME(itlb);
-    uint32_t other;
+    uint32_t page;
 
     itlb.disp += (int32_t)(4 * bt_itlb_slot(t->page->lin));
-    emit_align(e, 0, 8);
+    emit_align(e, 0, 16);
     t->block->entry_checked = emit_offset(e);
-    emit_mov_imm(e, HOST_RAX, 0U - t->rip);
-    emit_lea(e, HOST_RCX, (struct host_mem){.base = HOST_RCX, .index = HOST_RAX});
-    emit_jrcxz(e, 5);
-    emit_jump(e, t->bvm->code.mismatch);
-    emit_load32(e, HOST_RAX, HOST_FRAME(poll));
-    emit_load32(e, HOST_RCX, itlb);
-    emit_lea32(e, HOST_RCX,
-               (struct host_mem){.base = HOST_RCX, .index = HOST_RAX, .disp = (int32_t)(0U - t->page->id)});
-    emit_jrcxz(e, 5);
-    other = emit_jump(e, 0);
-    emit_jump(e, t->block->entry_saved);
-    emit_patch(e, other, emit_offset(e));
-    emit_mov_imm(e, HOST_RCX, t->rip);
+    if ((uint64_t)(int64_t)(int32_t)t->rip == t->rip) {
+        emit_rr(e, EMIT_W, 0x81, 7, HOST_RCX); /* cmp */
+        put32(e, (uint32_t)t->rip);
+    } else {
+        emit_mov_imm(e, HOST_RAX, t->rip);
+        emit_rr(e, EMIT_W, 0x3b, HOST_RCX, HOST_RAX);
+    }
+    emit_jcc(e, 5, 0);
+    emit_rm(e, 0, 0x81, 7, itlb);
+    put32(e, t->page->id);
+    page = emit_jcc(e, 5, 0);
+    emit_rm(e, 0, 0x83, 7, HOST_FRAME(poll));
+    put8(e, 0);
+    emit_jcc(e, 4, t->block->entry_saved);
+    emit_patch(e, page, emit_offset(e));
     emit_jump(e, 0);
 }

@@ -219,8 +219,19 @@ bool bt_is_native(const struct bt_translation *t, const struct x86_insn *insn)
 
 /* ---- how ---- */
 
-enum bt_flags_need bt_flags_need(const struct x86_row *row)
+/* Shifts by a constant: what they leave undefined is the same whatever was there, on this host. */
+static bool makes_all(const struct bt_translation *t, const struct x86_insn *insn)
 {
+    const struct x86_operand *count = &insn->op[insn->operand_count - 1];
+
+    return t->bvm->shifts_make_flags && count->kind == X86_OP_IMM && insn->op[0].size >= 4 &&
+           (insn->id == X86_SHL || insn->id == X86_SHR || insn->id == X86_SAR) &&
+           count->imm & (insn->op[0].size == 8 ? 63 : 31);
+}
+
+enum bt_flags_need bt_flags_need(const struct bt_translation *t, const struct x86_insn *insn)
+{
+    const struct x86_row *row = x86_insn_row(insn->row);
     unsigned written = row->flags_written;
 
     if (row->id == X86_AND || row->id == X86_OR || row->id == X86_XOR || row->id == X86_TEST)
@@ -229,6 +240,8 @@ enum bt_flags_need bt_flags_need(const struct x86_row *row)
         return BT_NEED_ALL;
     if (!(row->flags_written | row->flags_undefined))
         return BT_NEED_NOTHING;
+    if (makes_all(t, insn))
+        return BT_NEED_MADE;
     return written == X86_FL_ARITH && !(row->properties & X86_ROW_FLAGS_MAYBE) ? BT_NEED_MADE : BT_NEED_ALL;
 }
 
@@ -312,7 +325,7 @@ bool bt_put_native(struct bt_translation *t)
         want_vectors(t);
     if (enc.memory)
         m = bt_access(t, 0, high);
-    if (bt_flags_need(row) == BT_NEED_ALL)
+    if (bt_flags_need(t, insn) == BT_NEED_ALL)
         bt_flags_host(t);
     place_register(&fix[0], insn, enc.reg_operand, &enc.reg, &scratch);
     place_register(&fix[1], insn, enc.rm_operand, &enc.rm, &scratch);

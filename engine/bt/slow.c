@@ -160,6 +160,9 @@ static uint64_t slow_access(struct bt_vcpu *bv, struct bt_site *site)
     struct x86_translation t;
 
     bv->bvm->stats.misses++;
+    vm_trace(bv->bvm->vm, TLB, "0x%llx: %s of %u bytes at 0x%llx, slot %u%s", (unsigned long long)cpu->s.rip,
+             write ? "write" : "read", site->span, (unsigned long long)lin, site->slot,
+             hits(e, lin, write) ? ", in the TLB" : "");
     if ((lin & 4095) + site->span > 4096) {
         if (!site->group)
             return redo(bv, site);

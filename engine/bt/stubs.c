@@ -36,7 +36,7 @@ static void put_save_gprs(struct emit *e)
             emit_store(e, HOST_RCX, host_at(HOST_RAX, gpr_offset(reg)));
         }
     }
-    emit_load32(e, HOST_RCX, HOST_FRAME(cc));
+    emit_rm(e, 0, 0x0fb7, HOST_RCX, HOST_FRAME(cc));
     emit_store32(e, HOST_RCX, host_at(HOST_RAX, CPU(cc)));
 }
 
@@ -160,17 +160,13 @@ static void put_take_site(struct emit *e)
 }
 
 /* An indirect branch that found nothing: rcx is where it led. */
-static void make_indirect(struct emit *e, bool avx, struct bt_code *code)
+static void make_indirect(struct emit *e, bool avx)
 {
     emit_store(e, HOST_RCX, HOST_FRAME(lin));
     emit_rm(e, EMIT_W, 0xc7, 0, HOST_FRAME(site));
     put32(e, 0);
     put_save_all(e, avx);
     put_pops(e);
-
-    code->mismatch = emit_offset(e); /* of a block's first instruction: rax = -rip, rcx = target - rip */
-    emit_rr(e, EMIT_W, 0x2b, HOST_RCX, HOST_RAX);
-    emit_jump(e, 0);
 }
 
 static void make_slow(struct emit *e, bool avx, struct bt_code *code)
@@ -202,7 +198,7 @@ void bt_stubs_make(struct bt_vm *bvm)
     struct bt_code *code = &bvm->code;
     struct emit e = {.at = code->write, .base = code->write, .end = code->write + code->size};
 
-    make_indirect(&e, bvm->avx, code);
+    make_indirect(&e, bvm->avx);
     emit_align(&e, 0, 64);
     make_slow(&e, bvm->avx, code);
     emit_align(&e, 0, 64);

@@ -127,7 +127,7 @@ static enum bt_flags first_want(const struct bt_translation *t)
 {
     for (unsigned i = 0; i < t->count; i++) {
         const struct x86_insn *insn = &t->insn[i];
-        enum bt_flags_need need = bt_flags_need(x86_insn_row(insn->row));
+        enum bt_flags_need need = bt_flags_need(t, insn);
 
         if (!bt_is_inline(t, insn))
             return BT_FLAGS_SAVED;
@@ -199,6 +199,7 @@ static void put_block(struct bt_translation *t)
         bt_put_page2_guard(t);
     for (t->now = 0; t->now < t->count; t->now++) {
         put_insn(t);
+        t->insn_end[t->now] = emit_offset(&t->e);
         if ((size_t)(t->e.end - t->e.at) < CODE_MARGIN && t->now + 1 < t->count) {
             t->count = t->now + 1; /* its bytes stay tracked: no harm */
             break;
@@ -207,6 +208,7 @@ static void put_block(struct bt_translation *t)
     t->now = t->count - 1;
     if (!has_left(t))
         bt_put_exit(t, bt_next_rip(t));
+    t->insn_end[t->now] = emit_offset(&t->e);
     bt_put_later(t);
     t->now = t->count - 1;
     bt_put_checked_entry(t);
@@ -269,6 +271,8 @@ struct bt_block *bt_translate(struct bt_vcpu *bv, struct bt_page *page, bool pla
     bvm->stats.code_bytes += t->block->code_size;
     vm_trace(bvm->vm, TRANSLATE, "vCPU %u: block at 0x%llx, %u instructions, %u bytes of code", bv->vcpu->index,
              (unsigned long long)t->rip, t->count, t->block->code_size);
+    if (unlikely(bvm->vm->trace.mask & BIT64(TRACE_CODE)))
+        bt_dump(t);
     bt_code_serialize();
     return t->block;
 }

@@ -77,6 +77,7 @@ struct bt_translation {
     uint8_t mmu;
     struct x86_insn insn[BT_MAX_INSNS];
     uint16_t insn_offset[BT_MAX_INSNS];
+    uint32_t insn_end[BT_MAX_INSNS]; /* code offsets, for dumps */
     struct bt_plan plan[BT_MAX_INSNS];
     struct bt_later later[BT_LATER_MAX];
     uint8_t code[BT_MAX_INSNS * X86_MAX_INSN_LEN];
@@ -127,7 +128,7 @@ enum bt_flags_need {
     BT_NEED_MADE, /* it makes them all */
     BT_NEED_ALL,  /* it reads some, leaves some as they were, or leaves some undefined */
 };
-enum bt_flags_need bt_flags_need(const struct x86_row *row);
+enum bt_flags_need bt_flags_need(const struct bt_translation *t, const struct x86_insn *insn);
 void bt_flags_host(struct bt_translation *t);  /* makes them be in EFLAGS; rax is lost */
 void bt_flags_saved(struct bt_translation *t); /* makes them be in frame.cc; rax is lost */
 
@@ -158,6 +159,9 @@ void bt_put_later(struct bt_translation *t);
 void bt_put_checked_entry(struct bt_translation *t);
 /* Leaves if the page that the block ends in is another now. */
 void bt_put_page2_guard(struct bt_translation *t);
+
+/* ---- dump.c ---- */
+void bt_dump(const struct bt_translation *t);
 
 /* ---- special.c, native.c ---- */
 /* False: not this one. */

@@ -38,4 +38,13 @@ static inline struct test_counts test_counts_of(struct vcpu *vcpu)
     return (struct test_counts){.blocks = stats.blocks, .killed = stats.killed};
 }
 
+static inline size_t test_engine_statistics(struct vcpu *vcpu, char *buf, size_t size)
+{
+#ifdef TEST_BT
+    return bt_stats_format(vcpu->vm, buf, size);
+#else
+    return interp_stats_format(vcpu, buf, size);
+#endif
+}
+
 #endif
