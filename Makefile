@@ -7,7 +7,8 @@
 #   make tsan     the unit tests under ThreadSanitizer
 #   make fuzz     every fuzz target for FUZZ_SECONDS each (default 600)
 #   make diff     the long differential tests (10 million instructions, 100 million decodings)
-#   make bench    measurements beside QEMU and Bochs; writes build/bench.json
+#   make bench    measurements beside native, QEMU and Bochs; writes build/bench.json (BENCH="--group integer,fp" for some)
+#   make bench-readme  the table in README.md, made of build/bench.json
 #   make format   clang-format over all C files
 #   make install  PREFIX=/usr/local DESTDIR=
 
@@ -15,7 +16,7 @@ PREFIX ?= /usr/local
 FUZZ_SECONDS ?= 600
 NINJA = ninja -C build
 
-.PHONY: all build guests run test check asan tsan fuzz diff bench format install clean
+.PHONY: all build guests run test check asan tsan fuzz diff bench bench-readme format install clean
 
 all: build
 
@@ -64,7 +65,10 @@ diff:
 bench:
 	@tools/setup run test bench
 	@$(MAKE) --no-print-directory build guests
-	@bench/run --output build/bench.json
+	@bench/run $(BENCH)
+
+bench-readme:
+	@bench/run --readme
 
 format:
 	@tools/setup run test

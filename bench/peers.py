@@ -5,41 +5,25 @@ import pathlib
 import subprocess
 import time
 
-from harness import BUILD, GUESTS, TOP, Guest
-
-HERE = pathlib.Path(__file__).resolve().parent
+from harness import GUESTS, Console
 
 
-def first_kernel(work):
-    out = work / "first.elf"
-    subprocess.run(["gcc", "-m32", "-c", HERE / "guest" / "first.S", "-o", work / "first.o"], check=True)
-    subprocess.run(["ld", "-n", "-m", "elf_i386", "--section-start=.multiboot=0x100000", "-Ttext=0x100040", "-e", "_start",
-                    "-o", out, work / "first.o"], check=True)
-    return out
+class Qemu(Console):
+    """QEMU TCG with the same devices, its console on stdio like batuta's."""
 
-
-def first_bios(work):
-    out = work / "first.bin"
-    subprocess.run(["gcc", "-m32", "-c", HERE / "guest" / "first-bios.S", "-o", work / "bios.o"], check=True)
-    subprocess.run(["objcopy", "-O", "binary", "-j", ".text", work / "bios.o", out], check=True)
-    return out
-
-
-class Qemu(Guest):
-    """The harness's guest, run by QEMU TCG with the same devices."""
-
-    def __init__(self, work, memory=128, disk=None, net=True, cpus=1):
-        self.output, self.mark, self.count = b"", 0, 0
+    def __init__(self, memory=128, cpus=1, initrd=None, append="console=ttyS0 quiet", net=True, disk=None,
+                 root=None, data=None):
+        """disk: written to, past the host's cache; root: its changes are thrown away; data: read only."""
         command = ["qemu-system-x86_64", "-accel", "tcg", "-cpu", "max", "-m", memory, "-smp", cpus, "-display", "none",
                    "-nodefaults", "-no-reboot", "-serial", "stdio", "-kernel", GUESTS / "vmlinuz", "-initrd",
-                   GUESTS / "initrd.gz", "-append", "console=ttyS0 quiet"]
-        if disk:
-            command += ["-drive", f"file={disk},format=raw,if=virtio,cache=none,aio=io_uring"]
+                   initrd or GUESTS / "initrd.gz", "-append", append]
+        for file, options in ((disk, "cache=none,aio=io_uring"), (root, "snapshot=on,file.locking=off"),
+                              (data, "readonly=on")):
+            if file:
+                command += ["-drive", f"file={file},format=raw,if=virtio,{options}"]
         if net:
             command += ["-nic", "user,model=virtio-net-pci"]
-        self.process = subprocess.Popen([str(c) for c in command], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
-                                        stderr=subprocess.STDOUT)
-        self.folder = type("Nothing", (), {"cleanup": lambda self: None})()
+        super().__init__(command)
 
 
 def bochs_iso(work):
@@ -78,6 +62,7 @@ panic: action=fatal
 log: {work / 'bochs-log'}
 """)
     begin = time.monotonic()
+    # Bochs wants a terminal, which script gives it; the group of both is what ends them.
     process = subprocess.Popen(["script", "-qec", f"env TERM=xterm bochs-bin -q -f {config} -rc {rc}", "/dev/null"],
                                stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     try:
@@ -89,5 +74,20 @@ log: {work / 'bochs-log'}
             time.sleep(0.05)
         raise RuntimeError("Bochs did not reach the shell")
     finally:
-        process.kill()
-        subprocess.run(["pkill", "-f", f"bochs-bin -q -f {config}"], check=False)
+        end_tree(process)
+
+
+def descendants(pid):
+    try:
+        kids = pathlib.Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+    except OSError:
+        return []
+    return [below for kid in map(int, kids) for below in (kid, *descendants(kid))]
+
+
+def end_tree(process):
+    """script puts its command into a session of its own, so that killing script alone would leave it."""
+    for pid in descendants(process.pid):
+        subprocess.run(["kill", "-KILL", str(pid)], check=False, stderr=subprocess.DEVNULL)
+    process.kill()
+    process.wait()

@@ -18,7 +18,8 @@ enum block_direct {
     BLOCK_DIRECT_ON,
     BLOCK_DIRECT_OFF
 }; /* O_DIRECT; AUTO: where it works */
-enum block_io { BLOCK_IO_AUTO, BLOCK_IO_URING, BLOCK_IO_THREADS };
+/* SYNC: within submit(), for a VM that must be repeatable; every request is done when submit() returns. */
+enum block_io { BLOCK_IO_AUTO, BLOCK_IO_URING, BLOCK_IO_THREADS, BLOCK_IO_SYNC };
 
 struct block_options {
     const char *path;
@@ -36,9 +37,9 @@ struct block_options {
 int block_open(struct loop *loop, const struct block_options *options, struct blk **out, struct error *err);
 
 /* The same disk with a layer above that takes all writes. base is the layer's from success on. */
-int block_overlay(struct loop *loop, struct blk *base, struct blk **out, struct error *err);
+int block_overlay(struct loop *loop, struct blk *base, enum block_io io, struct blk **out, struct error *err);
 
-/* "io_uring" or "threads": what is doing a raw disk's work. For people. */
+/* "io_uring", "threads" or "synchronous": what is doing a raw disk's work. For people. */
 const char *block_io_name(const struct blk *blk);
 /* Is io_uring to be had here? 0 or a negative errno. */
 int block_probe_uring(void);

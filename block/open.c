@@ -240,7 +240,7 @@ int block_open(struct loop *loop, const struct block_options *o, struct blk **ou
     if (r < 0)
         return r;
     if (o->snapshot && !o->read_only) {
-        r = block_overlay(loop, blk, &layer, err);
+        r = block_overlay(loop, blk, o->io, &layer, err);
         if (r < 0) {
             blk->ops->close(blk);
             return r;

@@ -244,10 +244,11 @@ static int file_unnamed(const char *dir)
     return fd;
 }
 
-static int top_create(struct loop *loop, const struct blk *base, struct blk **out, struct error *err)
+static int top_create(struct loop *loop, const struct blk *base, enum block_io io, struct blk **out,
+                      struct error *err)
 {
     const char *dir = getenv("TMPDIR");
-    struct raw_config c = {.size = base->size, .block_size = base->block_size};
+    struct raw_config c = {.size = base->size, .block_size = base->block_size, .io = io};
     int r;
 
     dir = dir && *dir ? dir : "/var/tmp";
@@ -268,7 +269,7 @@ fail:
     return r;
 }
 
-int block_overlay(struct loop *loop, struct blk *base, struct blk **out, struct error *err)
+int block_overlay(struct loop *loop, struct blk *base, enum block_io io, struct blk **out, struct error *err)
 {
     struct overlay *o = calloc(1, sizeof(*o));
     int r;
@@ -283,7 +284,7 @@ int block_overlay(struct loop *loop, struct blk *base, struct blk **out, struct 
         r = error_set(err, ENOMEM, "no memory for --snapshot");
         goto fail;
     }
-    r = top_create(loop, base, &o->top, err);
+    r = top_create(loop, base, io, &o->top, err);
     if (r < 0)
         goto fail;
     o->base = base;

@@ -23,6 +23,7 @@ struct raw {
     struct io_uring ring;
     bool have_ring;
     unsigned in_flight;
+    bool sync; /* BLOCK_IO_SYNC */
 
     bool no_punch, no_zero_range; /* atomic: the file system said that it cannot */
 };

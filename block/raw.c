@@ -59,6 +59,10 @@ static void raw_submit(struct blk *blk, struct blk_req *req)
 {
     struct raw *raw = raw_of(blk);
 
+    if (raw->sync) {
+        req->done(req, raw_execute(raw, req, 0));
+        return;
+    }
     raw->in_flight++;
     req->backend[2] = NULL;
     if (!ring_add(raw, req))
@@ -166,6 +170,8 @@ const char *block_io_name(const struct blk *blk)
 {
     if (blk->ops != &raw_ops)
         return blk->ops->name;
+    if (container_of(blk, const struct raw, blk)->sync)
+        return "synchronous";
     return container_of(blk, const struct raw, blk)->have_ring ? "io_uring" : "threads";
 }
 
@@ -210,13 +216,14 @@ int raw_create(struct loop *loop, const struct raw_config *c, struct blk **out, 
     raw->device = c->device;
     raw->direct = c->direct;
     raw->mem_align = c->mem_align;
+    raw->sync = c->io == BLOCK_IO_SYNC;
     raw->event_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     raw->workers = workers_create(raw->event_fd, run, raw);
     if (raw->event_fd < 0 || !raw->workers) {
         r = error_set(err, errno, "no memory or descriptors for a disk");
         goto fail;
     }
-    r = c->io == BLOCK_IO_THREADS ? 0 : ring_init(raw);
+    r = c->io == BLOCK_IO_THREADS || raw->sync ? 0 : ring_init(raw);
     if (r < 0 && c->io == BLOCK_IO_URING) {
         error_set(err, -r,
                   "io_uring is not available here (a container's seccomp profile, or "

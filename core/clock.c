@@ -3,9 +3,10 @@
 
 #include "core/vm.h"
 
-static uint64_t plat_now(struct vm *vm)
+/* What virtual time runs by: the host's clock, or the guest's instructions. */
+static uint64_t source_now(struct vm *vm)
 {
-    return vm->plat->ops->now(vm->plat);
+    return vm->icount.on ? icount_now(vm) : vm->plat->ops->now(vm->plat);
 }
 
 void clock_init(struct vm *vm)
@@ -24,7 +25,7 @@ uint64_t clock_now(struct vm *vm)
 {
     const struct vm_clock *c = &vm->clock;
 
-    return c->running ? c->base + (plat_now(vm) - c->started) : c->base;
+    return c->running ? c->base + (source_now(vm) - c->started) : c->base;
 }
 
 /* a * b / c without the 128-bit division that a freestanding compiler has not; saturates. */
@@ -73,7 +74,10 @@ static void ask_platform(struct vm *vm)
         uint64_t delta = t->deadline > c->base ? t->deadline - c->base : 0;
         at = c->started > CLOCK_NEVER - 1 - delta ? CLOCK_NEVER - 1 : c->started + delta;
     }
-    vm->plat->ops->timer_set(vm->plat, at);
+    if (vm->icount.on)
+        icount_deadline(vm, at);
+    else
+        vm->plat->ops->timer_set(vm->plat, at);
 }
 
 static void tell_engine(struct vm *vm)
@@ -88,7 +92,7 @@ void clock_start(struct vm *vm)
 
     if (c->running)
         return;
-    c->started = plat_now(vm);
+    c->started = source_now(vm);
     c->running = true;
     ask_platform(vm);
     tell_engine(vm);

@@ -25,7 +25,7 @@ struct timer {
 struct vm_clock {
     struct list_node timers;
     uint64_t base;    /* virtual = base + (now - started) while running */
-    uint64_t started; /* plat now() */
+    uint64_t started; /* plat now(), or icount_now() */
     bool running;
     uint32_t tsc_khz;  /* 1,000,000 where the engine has no TSC of its own: 1 tick is 1 ns */
     uint64_t rtc_base; /* realtime ns at virtual 0 */
@@ -49,7 +49,8 @@ static inline bool timer_armed(const struct timer *timer)
     return !list_empty(&timer->link);
 }
 
-/* Fires what is due and asks the platform for the next deadline. I/O thread, lock held. */
+/* Fires what is due and asks the platform for the next deadline. I/O thread (the vCPU's when instructions
+ * are counted, core/icount.h), lock held. */
 void clock_run(struct vm *vm);
 
 #endif

@@ -17,12 +17,32 @@ struct lapic_image;
 enum vm_exit {
     VM_EXIT_REQUEST,  /* cpu.request wants the caller's attention (EXIT, INIT, SIPI …) */
     VM_EXIT_HALT,     /* cpu.s.activity is not RUN: wait for something */
+    VM_EXIT_LIMIT,    /* cpu.instructions has reached cpu.instruction_limit */
     VM_EXIT_SHUTDOWN, /* triple fault */
     VM_EXIT_ERROR,    /* the engine cannot go on; it has logged why */
 };
 
+/*
+ * Counting instructions (--icount, core/icount.h; docs/icount.md) asks of an engine with can_count, where
+ * vm->icount.on is set and so there is one vCPU:
+ *
+ *  - cpu.instructions grows by one for each completed instruction, and for nothing else: not for one that
+ *    faults, not for the delivery of an event, not for a REP that was interrupted (X86_AGAIN). HLT counts,
+ * and so does one that a trap follows.
+ *  - Whenever cpu.env is called on behalf of an instruction, and when vcpu_run() returns, cpu.instructions +
+ *    cpu.uncounted is the number of completed instructions, without the one that is being executed. When
+ *    vcpu_run() returns, and while an event is delivered or x86_step() runs, uncounted is 0.
+ *  - vcpu_run() does not begin an instruction with cpu.instructions >= cpu.instruction_limit: it returns
+ *    VM_EXIT_LIMIT, at once after the last instruction with its traps, and before it looks at requests,
+ *    interrupts or the activity state. cpu.s is whole then (shadow, RF, flags …). So the limit is compared
+ *    with cpu.instructions plus the block's length where a block is entered, and what would run past it is
+ *    stepped. The limit does not change while vcpu_run() runs.
+ *  - A bit of cpu.request that is set by a call of cpu.env is seen to before the next instruction begins.
+ *    With X86_REQ_EXIT, vcpu_run() returns VM_EXIT_REQUEST before it delivers an interrupt.
+ */
 struct engine_ops {
     const char *name; /* as in --engine */
+    bool can_count;   /* it does what is said above */
     bool own_lapic;   /* the engine has the local APICs; dev/irq/lapic only saves and loads them */
     bool own_tsc;     /* the guest's TSC is the host's */
 

@@ -7,6 +7,7 @@
 #include "base/bytes.h"
 #include "base/checked.h"
 #include "base/fmt.h"
+#include "base/hash.h"
 #include "core/state-internal.h"
 
 #define FIELD_NAME_MAX 63
@@ -345,4 +346,26 @@ static bool fields_equal(const struct state_field *f, const uint8_t *a, const ui
 bool state_equal(const struct state_table *table, const void *a, const void *b)
 {
     return fields_equal(table->fields, a, b);
+}
+
+/* ---- hashing ---- */
+
+static uint64_t fields_hash(const struct state_field *f, const uint8_t *object, uint64_t hash)
+{
+    for (; f->kind != STATE_KIND_END; f++) {
+        if (!present(f, object)) {
+            hash = hash_word(hash, f->offset);
+        } else if (f->kind == STATE_KIND_STRUCT) {
+            for (uint32_t i = 0; i < f->count; i++)
+                hash = fields_hash(f->sub, object + f->offset + (size_t)i * f->stride, hash);
+        } else {
+            hash = hash_bytes(hash, object + f->offset, (size_t)f->count * f->elem_size);
+        }
+    }
+    return hash;
+}
+
+uint64_t state_hash(const struct state_table *table, const void *object, uint64_t hash)
+{
+    return fields_hash(table->fields, object, hash);
 }

@@ -93,6 +93,9 @@ int state_load_object(const uint8_t *body, size_t len, unsigned version, const s
 void state_dump(const struct state_table *table, const void *object,
                 void (*print)(void *opaque, const char *line), void *opaque);
 
+/* A hash of all fields, going on from `hash`. The object is looked at as it is: pre_save() is not called. */
+uint64_t state_hash(const struct state_table *table, const void *object, uint64_t hash);
+
 /* True if both objects hold the same in every field of the table. */
 bool state_equal(const struct state_table *table, const void *a, const void *b);
 

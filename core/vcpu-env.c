@@ -58,10 +58,15 @@ static uint64_t env_tsc(struct x86_cpu *cpu)
 
 static uint64_t env_random(struct x86_cpu *cpu)
 {
-    struct plat *plat = vcpu_of(cpu)->vm->plat;
+    struct vm *vm = vcpu_of(cpu)->vm;
     uint64_t value;
 
-    plat->ops->random(plat, &value, sizeof(value));
+    /* Counted, it is one of the machine's inputs in order; else several vCPUs may ask at once. */
+    if (vm->icount.on)
+        vm_lock(vm);
+    vm_random(vm, &value, sizeof(value));
+    if (vm->icount.on)
+        vm_unlock(vm);
     return value;
 }
 

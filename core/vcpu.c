@@ -85,7 +85,8 @@ static void wait_for_work(struct vcpu *vcpu)
         handle_startup(vcpu);
         if (vcpu_runnable(vcpu))
             break;
-        plat->ops->vcpu_wait(plat, vcpu);
+        if (!icount_skip(vcpu))
+            plat->ops->vcpu_wait(plat, vcpu);
     }
     __atomic_fetch_or(&vcpu->cpu.request, X86_REQ_INTERRUPT, __ATOMIC_SEQ_CST);
 }
@@ -157,11 +158,15 @@ static void handle_exit(struct vcpu *vcpu, enum vm_exit exit)
     switch (exit) {
     case VM_EXIT_REQUEST:
         handle_startup(vcpu);
-        if (vcpu->cpu.s.activity != X86_ACT_RUN)
+        if (vcpu->cpu.s.activity != X86_ACT_RUN && !vm->icount.on)
             wait_for_work(vcpu);
         break;
     case VM_EXIT_HALT:
-        wait_for_work(vcpu);
+        /* Counted, what is due at this instruction comes before the wait; see vcpu_loop(). */
+        if (!vm->icount.on)
+            wait_for_work(vcpu);
+        break;
+    case VM_EXIT_LIMIT:
         break;
     case VM_EXIT_SHUTDOWN:
         vm_lock(vm);
@@ -187,6 +192,7 @@ void vcpu_loop(struct vcpu *vcpu)
 
     vm_lock(vm);
     while (wait_for_permission(vcpu)) {
+        icount_prepare(vcpu);
         vm_unlock(vm);
         if (vm->engine->own_lapic || vcpu_runnable(vcpu))
             handle_exit(vcpu, vm->engine->vcpu_run(vcpu));

@@ -82,6 +82,7 @@ static int vcpu_create(struct vm *vm, unsigned index, struct error *err)
     vcpu->cpu.owner = vcpu;
     vcpu->cpu.apic_id = index;
     vcpu->cpu.cpuid = &vm->cpuid;
+    vcpu->cpu.instruction_limit = ICOUNT_NEVER;
     return vm->engine->vcpu_init ? vm->engine->vcpu_init(vcpu, err) : 0;
 }
 
@@ -89,6 +90,10 @@ int vm_engine_init(struct vm *vm, const struct engine_ops *engine, struct error 
 {
     int r;
 
+    if (vm->icount.on && !engine->can_count)
+        return error_set(err, ENOTSUP,
+                         "--icount: the %s engine cannot count instructions: use --engine interp",
+                         engine->name);
     vm->engine = engine;
     if (engine->vm_init && (r = engine->vm_init(vm, err)) < 0) {
         vm->engine = NULL;

@@ -17,6 +17,7 @@
 #include "core/bus.h"
 #include "core/clock.h"
 #include "core/engine.h"
+#include "core/icount.h"
 #include "core/irq.h"
 #include "core/memory.h"
 #include "core/plat.h"
@@ -63,6 +64,7 @@ struct vm {
     struct bus pio;
     struct bus mmio;
     struct vm_clock clock;
+    struct vm_icount icount;
     struct irqs irqs;
     struct trace trace;
 

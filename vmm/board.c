@@ -46,6 +46,7 @@ static int make_disk(struct vmm *vmm, unsigned i, struct error *err)
         .read_only = disk->read_only,
         .snapshot = vmm->options.snapshot,
         .direct = disk->direct ? BLOCK_DIRECT_ON : BLOCK_DIRECT_AUTO,
+        .io = vmm->options.icount ? BLOCK_IO_SYNC : BLOCK_IO_AUTO,
     };
     struct device *dev;
     struct blk *blk;

@@ -1,10 +1,13 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
+#include <poll.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
 #include "vmm/console-internal.h"
+
+#define PATIENCE_MS 2000
 
 static struct stream *stream_of(struct chardev *chardev)
 {
@@ -110,6 +113,15 @@ static ssize_t put(struct stream *s, const uint8_t *buf, size_t len)
     return write(s->out.fd, buf, len);
 }
 
+static bool wait_for_reader(const struct stream *s)
+{
+    struct pollfd p = {.fd = s->out.fd, .events = POLLOUT};
+    bool room = !s->lossy && poll(&p, 1, PATIENCE_MS) > 0;
+
+    errno = EAGAIN;
+    return room && !(p.revents & (POLLERR | POLLHUP | POLLNVAL));
+}
+
 /* What cannot be written because nobody is there, or ever will be, is taken and lost: a guest must not hang
  * on it. */
 static size_t op_write(struct chardev *chardev, const uint8_t *buf, size_t len)
@@ -122,7 +134,9 @@ static size_t op_write(struct chardev *chardev, const uint8_t *buf, size_t len)
 
         if (n > 0) {
             done += (size_t)n;
-        } else if (n < 0 && errno == EAGAIN && s->lossy) {
+        } else if (n < 0 && errno == EAGAIN && s->host.patient && wait_for_reader(s)) {
+            continue;
+        } else if (n < 0 && errno == EAGAIN && (s->lossy || s->host.patient)) {
             return len;
         } else if (n < 0 && errno == EAGAIN && s->out_watched) {
             s->wants_write = true;

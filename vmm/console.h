@@ -48,6 +48,9 @@ void terminal_again(void);
 
 struct console_host {
     struct loop *loop;
+    /* A slow reader of our output is waited for a moment, then loses some of it: the guest never notices
+     * (--icount). */
+    bool patient;
     void (*escape)(void *opaque, enum escape_action action);
     /* The terminal or the reader of our output is gone; once. */
     void (*lost)(void *opaque, const char *why);

@@ -14,8 +14,8 @@ static const struct {
     const struct engine_ops *ops;
 } engines[] = {
     {ENGINE_KVM, &kvm_engine},
-    {ENGINE_BT, &bt_engine},
     {ENGINE_INTERP, &interp_engine},
+    {ENGINE_BT, &bt_engine}, /* young: only if asked for */
 };
 
 int engine_kvm_speed(uint64_t *instructions_per_second, struct error *err)
@@ -48,13 +48,15 @@ static bool too_slow(enum opt_engine choice)
     return speed < ENGINE_KVM_WORTH;
 }
 
-const struct engine_ops *engine_choose(int choice, struct error *err)
+const struct engine_ops *engine_choose(int choice, bool count, struct error *err)
 {
     for (size_t i = 0; i < ARRAY_SIZE(engines); i++) {
         const struct engine_ops *ops = engines[i].ops;
         struct error why = {0};
 
         if (choice != ENGINE_AUTO && choice != (int)engines[i].choice)
+            continue;
+        if (choice == ENGINE_AUTO && count && !ops->can_count)
             continue;
         if (ops->probe && ops->probe(&why) < 0) {
             if (choice == ENGINE_AUTO)

@@ -125,14 +125,14 @@ static int make_vm(struct vmm *vmm, struct error *err)
     vmm->vm.on_event_opaque = vmm;
     vmm->vm.on_reset_opaque = vmm;
     set_traces(vmm);
-    return 0;
+    return o->icount ? icount_enable(&vmm->vm, o->icount_seed, err) : 0;
 }
 
 static int make_cpus(struct vmm *vmm, struct error *err)
 {
     static const enum x86_cpu_level levels[] = {
         [CPU_V2] = X86_CPU_V2, [CPU_V3] = X86_CPU_V3, [CPU_HOST] = X86_CPU_HOST};
-    const struct engine_ops *engine = engine_choose(vmm->options.engine, err);
+    const struct engine_ops *engine = engine_choose(vmm->options.engine, vmm->options.icount, err);
     struct x86_cpuid_config config = {
         .level = levels[vmm->options.cpu],
         .vcpus = vmm->vm.vcpu_count,
@@ -151,8 +151,11 @@ static int make_cpus(struct vmm *vmm, struct error *err)
 static struct chardev *make_console(struct vmm *vmm, unsigned i, struct error *err)
 {
     const struct opt_console *c = &vmm->options.console[i];
-    const struct console_host host = {
-        .loop = vmm->loop, .escape = lifecycle_escape, .lost = lifecycle_console_lost, .opaque = vmm};
+    const struct console_host host = {.loop = vmm->loop,
+                                      .patient = vmm->options.icount,
+                                      .escape = lifecycle_escape,
+                                      .lost = lifecycle_console_lost,
+                                      .opaque = vmm};
     char path[128];
     struct chardev *chardev = NULL;
 
@@ -182,7 +185,8 @@ static struct chardev *make_console(struct vmm *vmm, unsigned i, struct error *e
 static int make_consoles(struct vmm *vmm, struct error *err)
 {
     struct run_options *o = &vmm->options;
-    const struct console_host host = {.loop = vmm->loop, .lost = lifecycle_console_lost, .opaque = vmm};
+    const struct console_host host = {
+        .loop = vmm->loop, .patient = vmm->options.icount, .lost = lifecycle_console_lost, .opaque = vmm};
 
     if (!o->console_count)
         o->console[o->console_count++] = (struct opt_console){.kind = CONSOLE_STDIO};

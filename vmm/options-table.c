@@ -156,6 +156,18 @@ const struct option option_table[] = {
      .help = "do not run the vCPUs until told to over the control socket",
      .kind = OPT_BOOL,
      .offset = AT(paused)},
+    {.name = "icount",
+     .help =
+         "virtual time is the count of guest instructions, and a run is repeatable to the bit (1 vCPU, no "
+         "KVM, no network)",
+     .kind = OPT_BOOL,
+     .offset = AT(icount)},
+    {.name = "icount-seed",
+     .arg = "N",
+     .help = "with --icount: where the guest's random numbers come from (default: 0)",
+     .kind = OPT_UINT,
+     .offset = AT(icount_seed),
+     .max = UINT64_MAX},
     {.name = "log",
      .arg = "FILE",
      .help = "write messages and traces there instead of to standard error",

@@ -313,6 +313,15 @@ int options_check(const struct run_options *o, struct error *err)
         return error_set(err, EINVAL, "--name %s: 1 to 64 characters without spaces and slashes", o->name);
     if (!o->save != !o->save_at)
         return error_set(err, EINVAL, "--save and --save-at-ns belong together");
+    if (o->icount && o->cpus != 1)
+        return error_set(err, EINVAL, "--icount: counts the instructions of one vCPU: say --cpus 1");
+    if (o->icount && o->net_count)
+        return error_set(
+            err, EINVAL,
+            "--icount: packets come when they come, so no run would be repeatable: say --net none");
+    if (o->icount && o->engine == ENGINE_KVM)
+        return error_set(err, EINVAL,
+                         "--icount: KVM cannot count a guest's instructions: say --engine interp");
     for (unsigned i = 0; i < o->console_count; i++)
         stdio += o->console[i].kind == CONSOLE_STDIO;
     if (stdio > 1)

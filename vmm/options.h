@@ -82,6 +82,8 @@ struct run_options {
     char *save;
     uint64_t save_at; /* virtual ns, 0: not */
     bool paused;
+    bool icount;
+    uint64_t icount_seed;
     char *config;
     bool help, version;
     bool completion; /* print the shell's completion script */

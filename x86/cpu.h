@@ -211,8 +211,11 @@ struct x86_cpu {
     const struct x86_cpuid_model *cpuid;
     struct x86_thunks *thunks;
     uint32_t apic_id;
-    uint64_t instructions; /* retired, for statistics and later icount */
-    void *owner;           /* the core's struct vcpu */
+    /* The three of them: core/engine.h. */
+    uint64_t instructions;      /* completed */
+    uint64_t instruction_limit; /* at which to stop */
+    int64_t uncounted;          /* what instructions lacks in the middle of a block */
+    void *owner;                /* the core's struct vcpu */
 };
 
 #endif

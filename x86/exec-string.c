@@ -256,10 +256,11 @@ static enum x86_result repeat(const struct string *s, const struct string_op *op
     uint64_t count = x86_reg_read(cpu, X86_RCX, s->addrsize);
     uint64_t budget = SLICE;
     uint32_t old_cc = cpu->cc;
+    bool debug = x86_debug_active(cpu);
 
     if (count == 0)
         return X86_NEXT;
-    if (x86_debug_active(cpu)) /* traps come between the elements */
+    if (debug) /* traps come between the elements */
         budget = 1;
     for (;;) {
         uint64_t done = budget > 1 ? op->run(s, MIN(count, budget)) : 0, cost = done;
@@ -278,8 +279,12 @@ static enum x86_result repeat(const struct string *s, const struct string_op *op
         x86_reg_write(cpu, X86_RCX, s->addrsize, count);
         if (count == 0 || ends(s, op))
             return X86_NEXT;
-        if (budget == 0 || __atomic_load_n(&cpu->request, __ATOMIC_RELAXED))
+        if (budget == 0 || __atomic_load_n(&cpu->request, __ATOMIC_RELAXED)) {
+            /* Nor may a fault show where we have been interrupted, which is as chance would have it. */
+            if (!debug)
+                cpu->cc = old_cc;
             return X86_AGAIN;
+        }
     }
 }
 

@@ -11,4 +11,3 @@ _start:
     out %al, $0xf4
 1:  hlt
     jmp 1b
-

@@ -26,7 +26,7 @@ static uint64_t chain_fill(struct vm *vm, const struct virtq_chain *chain)
     uint64_t done = 0;
 
     while (virtq_cursor_next(&c, MAX_FILL - done, &piece)) {
-        vm->plat->ops->random(vm->plat, piece.base, piece.len);
+        vm_random(vm, piece.base, piece.len);
         done += piece.len;
     }
     return done;

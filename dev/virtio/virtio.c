@@ -120,7 +120,7 @@ void virtio_queue_notified(struct virtio *v, unsigned queue)
     if (queue >= v->queue_count || !v->queue[queue].ready || !virtio_live(v))
         return;
     v->pending |= BIT(queue);
-    v->vm->plat->ops->defer(v->vm->plat, &v->work);
+    vm_defer(v->vm, &v->work);
 }
 
 void virtio_break(struct virtio *v, const char *fmt, ...)

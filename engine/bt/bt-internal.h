@@ -65,6 +65,7 @@ struct bt_frame {
     uint32_t vec_dead;  /* the guest's vector registers are in cpu->s, not in the host's */
     uint32_t host_mxcsr;
     uint64_t fs_base, gs_base;
+    uint64_t count, limit; /* --icount: instructions before the block that runs; where no block may begin */
     uint64_t lin;          /* of the access that missed; or where an indirect branch led */
     uint64_t kept;         /* a value between the two accesses of PUSH or CALL */
     struct bt_site *site;  /* who called; NULL: an indirect branch that nobody knows */
@@ -209,7 +210,7 @@ struct bt_vm {
     bool avx, fsgsbase, shifts_make_flags; /* of the host */
     struct bt_translation *translation; /* the one in the making */
     struct bt_stats stats;
-    uint64_t *generic; /* by x86_id */
+    uint64_t *generic; /* runs of reference semantics, by x86_id */
 };
 
 struct bt_vcpu {
@@ -275,6 +276,9 @@ static inline void bt_unlock(struct bt_vm *bvm)
 {
     bvm->vm->plat->ops->unlock(bvm->vm->plat, &bvm->lock);
 }
+
+/* The state that translation looks at. */
+uint32_t bt_state_key(const struct x86_cpu *cpu);
 
 /* ---- code.c: the code cache's memory ---- */
 int bt_code_init(struct bt_vm *bvm, size_t size, struct error *err);

@@ -137,7 +137,7 @@ static void bt_kick(struct vcpu *vcpu)
 
 /* ---- the key ---- */
 
-static uint32_t state_key(const struct x86_cpu *cpu)
+uint32_t bt_state_key(const struct x86_cpu *cpu)
 {
     const struct x86_state *s = &cpu->s;
     bool alignment = s->cr0 & X86_CR0_AM && s->rflags & X86_FL_AC && cpu->cpl == 3;
@@ -160,7 +160,7 @@ static void look_around(struct bt_vcpu *bv)
     /* RF only ever matters to breakpoints; it lasts for one instruction. */
     if (!x86_debug_active(cpu))
         cpu->s.rflags &= ~(uint64_t)X86_FL_RF;
-    bv->key = state_key(cpu);
+    bv->key = bt_state_key(cpu);
     bt_check_generation(bv);
 }
 
@@ -290,8 +290,17 @@ static bool check_branch(struct bt_vcpu *bv)
         return true;
     cpu->s.rip = site->block->rip + site->offset;
     cpu->s.gpr[X86_RSP] -= site->undo;
+    cpu->instructions -= bv->bvm->vm->icount.on; /* it was counted */
     x86_raise_error(cpu, X86_GP, 0);
     return false;
+}
+
+/* No block begins where the longest might run past the limit. */
+static uint64_t block_limit(const struct x86_cpu *cpu)
+{
+    uint64_t limit = cpu->instruction_limit;
+
+    return limit < BT_MAX_INSNS ? 0 : limit - BT_MAX_INSNS + 1;
 }
 
 /* Runs translated code until something other than the next block is called for. */
@@ -304,10 +313,13 @@ static enum bt_next run_blocks(struct bt_vcpu *bv)
     struct bt_site *site = NULL;
     bool indirect = false;
 
+    f->limit = block_limit(cpu);
     for (;;) {
         struct bt_block *block;
         bool plain = bv->want_plain;
 
+        if (bv->bvm->vm->icount.on && cpu->instructions >= f->limit)
+            return BT_STEP;
         check_tables(bv);
         bv->want_plain = false;
         bv->next = BT_LOOK;
@@ -323,8 +335,10 @@ static enum bt_next run_blocks(struct bt_vcpu *bv)
         f->fs_base = cpu->s.seg[X86_FS].base;
         f->gs_base = cpu->s.seg[X86_GS].base;
         f->site = NULL;
+        f->count = cpu->instructions;
         bv->next = -1;
         enter(f, exec + block->entry_saved);
+        cpu->instructions = f->count;
         site = NULL;
         indirect = false;
         if (bv->next >= 0) { /* bt_slow() says so */
@@ -362,9 +376,13 @@ static enum vm_exit run(struct bt_vcpu *bv)
     struct x86_cpu *cpu = &bv->vcpu->cpu;
     enum vm_exit exit;
 
+    if (cpu->instructions >= cpu->instruction_limit)
+        return VM_EXIT_LIMIT;
     if (!see_to_requests(bv, &exit))
         return exit;
     look_around(bv);
+    if (cpu->s.shadow)
+        respect_shadow(bv);
     for (;;) {
         enum bt_next next = bv->single ? BT_STEP : run_blocks(bv);
 
@@ -372,6 +390,8 @@ static enum vm_exit run(struct bt_vcpu *bv)
             next = step(bv);
         if (next == BT_FAULT && !deliver_fault(bv))
             return VM_EXIT_SHUTDOWN;
+        if (cpu->instructions >= cpu->instruction_limit)
+            return VM_EXIT_LIMIT;
         if (next != BT_LOOK)
             look_around(bv);
         if (unlikely(cpu->s.shadow) && cpu->s.activity == X86_ACT_RUN) {
@@ -413,6 +433,24 @@ uint64_t bt_generic_count(struct vm *vm, enum x86_id id)
     return id < X86_ID_COUNT ? bvm->generic[id] : 0;
 }
 
+/* The name and count of the mnemonic that is the rank-th in runs of reference semantics. */
+static size_t format_generic(const struct bt_vm *bvm, unsigned rank, char *buf, size_t size)
+{
+    for (uint16_t row = 0; row < x86_insn_row_count(); row++) {
+        const struct x86_row *r = x86_insn_row(row);
+        uint64_t count = bvm->generic[r->id];
+        unsigned above = 0;
+
+        if (!count || (row && x86_insn_row(row - 1)->id == r->id))
+            continue;
+        for (unsigned id = 0; id < X86_ID_COUNT; id++)
+            above += bvm->generic[id] > count || (bvm->generic[id] == count && id < r->id);
+        if (above == rank)
+            return fmt_print(buf, size, "by reference: %s %llu\n", r->name, (unsigned long long)count);
+    }
+    return 0;
+}
+
 size_t bt_stats_format(struct vm *vm, char *buf, size_t size)
 {
     struct bt_stats s;
@@ -429,11 +467,14 @@ size_t bt_stats_format(struct vm *vm, char *buf, size_t size)
                   (unsigned long long)s.generic, (unsigned long long)s.steps, (unsigned long long)s.killed,
                   (unsigned long long)s.flushes, (unsigned long long)s.faults,
                   (unsigned long long)s.interrupts);
+    for (unsigned i = 0; i < 16 && n < size; i++)
+        n += format_generic(vm->engine_data, i, buf + n, size - n);
     return n;
 }
 
 const struct engine_ops bt_engine = {
     .name = "bt",
+    .can_count = true,
     .probe = bt_probe,
     .vm_init = bt_vm_init,
     .vm_finish = bt_vm_finish,

@@ -32,7 +32,7 @@ struct vm;
 struct vcpu;
 
 void bt_stats_get(struct vm *vm, struct bt_stats *stats);
-/* How often instructions of the mnemonic were translated as a call of their reference semantics. */
+/* How often instructions of the mnemonic ran by their reference semantics: what to translate next. */
 uint64_t bt_generic_count(struct vm *vm, enum x86_id id);
 
 /* A VM's statistics, one line each. Returns as fmt_print(). */

@@ -77,12 +77,23 @@ static uint32_t put_guard(struct bt_translation *t, uint64_t rip, struct bt_late
     return emit_offset(&t->e) - 10;
 }
 
+/* The present instruction is the last of the block that runs. rax is lost. */
+static void put_count(struct bt_translation *t)
+{
+    if (!t->counting)
+        return;
+    emit_load(&t->e, HOST_RAX, HOST_FRAME(count));
+    emit_lea(&t->e, HOST_RAX, host_at(HOST_RAX, (int32_t)t->now + 1));
+    emit_store(&t->e, HOST_RAX, HOST_FRAME(count));
+}
+
 void bt_put_exit(struct bt_translation *t, uint64_t rip)
 {
     bool here = same_page(t, rip), back = rip <= bt_insn_rip(t);
     struct bt_site *site;
     struct bt_later *later;
 
+    put_count(t);
     if (!here || back)
         bt_flags_saved(t);
     site = exit_site(t, rip);
@@ -99,13 +110,13 @@ void bt_put_exit(struct bt_translation *t, uint64_t rip)
 void bt_put_branch(struct bt_translation *t, unsigned condition, uint64_t rip)
 {
     bt_flags_host(t);
-    if (same_page(t, rip) && rip > bt_insn_rip(t)) {
+    if (same_page(t, rip) && rip > bt_insn_rip(t) && !t->counting) {
         struct bt_site *site = exit_site(t, rip);
         struct bt_later *later = bt_new_later(t, BT_LATER_EXIT, site);
 
         emit_align(&t->e, 2, 4);
         site->exit.jump = later->from[0] = emit_jcc(&t->e, condition, 0);
-    } else if (same_page(t, rip)) {
+    } else if (same_page(t, rip) && rip <= bt_insn_rip(t)) {
         uint32_t skip = emit_jcc(&t->e, condition ^ 1, 0);
         enum bt_flags flags = t->flags;
 
@@ -121,19 +132,34 @@ void bt_put_branch(struct bt_translation *t, unsigned condition, uint64_t rip)
     }
 }
 
-void bt_put_page2_guard(struct bt_translation *t)
+/* Leaves for the dispatcher at the block's start, on a condition. */
+static void put_back_out(struct bt_translation *t, unsigned condition)
 {
     struct bt_site *site = bt_new_site(t, BT_SITE_EXIT);
     struct bt_later *later = bt_new_later(t, BT_LATER_EXIT, site);
-    struct host_mem itlb = HOST_FRAME(itlb);
 
     site->exit.rip = t->rip; /* never linked: it has no jump of its own */
+    later->from[0] = emit_jcc(&t->e, condition, 0);
+    later->flags = t->flags = BT_FLAGS_SAVED;
+}
+
+void bt_put_page2_guard(struct bt_translation *t)
+{
+    struct host_mem itlb = HOST_FRAME(itlb);
+
     itlb.disp += (int32_t)(4 * bt_itlb_slot(t->page2->lin));
     bt_flags_saved(t);
     emit_rm(&t->e, 0, 0x81, 7, itlb);
     put32(&t->e, t->page2->id);
-    later->from[0] = emit_jcc(&t->e, 5, 0);
-    later->flags = t->flags = BT_FLAGS_SAVED;
+    put_back_out(t, 5);
+}
+
+void bt_put_limit(struct bt_translation *t)
+{
+    bt_flags_saved(t);
+    emit_load(&t->e, HOST_RAX, HOST_FRAME(count));
+    emit_rm(&t->e, EMIT_W, 0x3b, HOST_RAX, HOST_FRAME(limit));
+    put_back_out(t, 3); /* above or equal */
 }
 
 /* ---- others ---- */
@@ -149,6 +175,7 @@ void bt_put_indirect(struct bt_translation *t)
     table.index = HOST_RAX;
     table.scale = 2;
     table.disp += (int32_t)(bt_class_of(t->bv->key) * sizeof(t->bv->frame->jump[0]));
+    put_count(t);
     bt_flags_saved(t);
     emit_mov_imm(e, HOST_RAX, (uint64_t)(uintptr_t)site);
     emit_store(e, HOST_RAX, HOST_FRAME(branch_site));
@@ -179,7 +206,6 @@ void bt_put_generic(struct bt_translation *t)
 
     bt_flags_saved(t);
     site = generic_site(t);
-    t->bvm->generic[bt_now(t)->id]++;
     emit_call(&t->e, t->bvm->code.slow);
     put_site(&t->e, site);
     site->resume = emit_offset(&t->e);

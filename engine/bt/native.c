@@ -166,6 +166,10 @@ static bool to_ordinary(const struct x86_insn *insn, struct x86_encoding *enc)
 {
     if (enc->map != 0 || enc->vex)
         return true;
+    if (enc->opcode == 0x82) { /* 64-bit code has no such alias */
+        enc->opcode = 0x80;
+        return true;
+    }
     if (enc->opcode < 0x40 && (enc->opcode & 6) == 4) { /* ADD AL, imm … */
         enc->reg = enc->opcode >> 3;
         enc->opcode = enc->opcode & 1 ? 0x81 : 0x80;
@@ -327,9 +331,10 @@ bool bt_put_native(struct bt_translation *t)
         m = bt_access(t, 0, high);
     if (bt_flags_need(t, insn) == BT_NEED_ALL)
         bt_flags_host(t);
-    place_register(&fix[0], insn, enc.reg_operand, &enc.reg, &scratch);
-    place_register(&fix[1], insn, enc.rm_operand, &enc.rm, &scratch);
-    place_register(&fix[2], insn, enc.vvvv_operand, &enc.vvvv, &scratch);
+    /* Written back in this order: of MULX's two the high half stays, of XADD's the sum. */
+    place_register(&fix[0], insn, enc.vvvv_operand, &enc.vvvv, &scratch);
+    place_register(&fix[1], insn, enc.reg_operand, &enc.reg, &scratch);
+    place_register(&fix[2], insn, enc.rm_operand, &enc.rm, &scratch);
     for (unsigned i = 0; i < 3; i++) {
         if (fix[i].scratch != HOST_NONE && fix[i].read)
             emit_load(&t->e, fix[i].scratch, bt_frame_gpr(fix[i].guest));

@@ -48,6 +48,13 @@ static uint64_t leave(struct bt_vcpu *bv, enum bt_next next)
     return 0;
 }
 
+/* The instruction is done: it counts. */
+static uint64_t leave_behind(struct bt_vcpu *bv, enum bt_next next)
+{
+    bv->vcpu->cpu.uncounted++;
+    return leave(bv, next);
+}
+
 /* ---- instructions by their reference semantics ---- */
 
 static uint64_t rip_after(const struct x86_cpu *cpu, uint64_t rip, unsigned length)
@@ -73,24 +80,28 @@ static uint64_t execute(struct bt_vcpu *bv, const struct bt_site *site, const st
     case X86_NEXT:
         break;
     case X86_JUMP:
-        return leave(bv, BT_BREAK);
+        return leave_behind(bv, BT_BREAK);
     case X86_AGAIN:
         return leave(bv, BT_LOOK);
     case X86_FAULT:
         return leave(bv, BT_FAULT);
     case X86_HALT:
         cpu->s.rip = next;
-        return leave(bv, BT_HALT);
+        return leave_behind(bv, BT_HALT);
     default:
         cpu->s.rip = next;
-        return leave(bv, BT_BREAK);
+        return leave_behind(bv, BT_BREAK);
+    }
+    if (unlikely(bt_state_key(cpu) != bv->key)) { /* STAC, LDMXCSR … */
+        cpu->s.rip = next;
+        return leave_behind(bv, BT_BREAK);
     }
     if (unlikely(killed != __atomic_load_n(&bvm->stats.killed, __ATOMIC_RELAXED)))
         bt_code_serialize();
     if (bt_check_generation(bv) || __atomic_load_n(&bvm->epoch, __ATOMIC_SEQ_CST) != epoch ||
         site->block->dead || site->group || __atomic_load_n(&bv->frame->poll, __ATOMIC_RELAXED) || !site->resume) {
         cpu->s.rip = next;
-        return leave(bv, BT_LOOK);
+        return leave_behind(bv, BT_LOOK);
     }
     bv->frame->fs_base = cpu->s.seg[X86_FS].base;
     bv->frame->gs_base = cpu->s.seg[X86_GS].base;
@@ -184,14 +195,28 @@ static uint64_t slow_access(struct bt_vcpu *bv, struct bt_site *site)
     return host_code(bv, site->retry);
 }
 
-uint64_t bt_slow(struct bt_frame *frame)
+static uint64_t see_to(struct bt_vcpu *bv, struct bt_site *site)
 {
-    struct bt_vcpu *bv = bt_of(frame->cpu->owner);
-    struct bt_site *site = frame->site;
-
-    frame->cpu->s.rip = site->block->rip + site->offset;
     if (site->kind == BT_SITE_ACCESS)
         return slow_access(bv, site);
     bv->bvm->stats.generic++;
+    bv->bvm->generic[site->insn->id]++;
     return execute(bv, site, site->insn);
+}
+
+uint64_t bt_slow(struct bt_frame *frame)
+{
+    struct x86_cpu *cpu = frame->cpu;
+    struct bt_vcpu *bv = bt_of(cpu->owner);
+    struct bt_site *site = frame->site;
+    uint64_t to;
+
+    cpu->s.rip = site->block->rip + site->offset;
+    cpu->instructions = frame->count;
+    cpu->uncounted = site->index;
+    to = see_to(bv, site);
+    if (!to)
+        frame->count += (uint64_t)cpu->uncounted;
+    cpu->uncounted = 0;
+    return to;
 }

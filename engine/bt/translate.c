@@ -151,7 +151,7 @@ static enum bt_flags first_want(const struct bt_translation *t)
 
 static void put_entries(struct bt_translation *t)
 {
-    enum bt_flags want = first_want(t);
+    enum bt_flags want = t->counting ? BT_FLAGS_SAVED : first_want(t);
 
     emit_align(&t->e, 0, 16);
     if (want == BT_FLAGS_SAVED) {
@@ -195,6 +195,8 @@ static bool has_left(const struct bt_translation *t)
 static void put_block(struct bt_translation *t)
 {
     put_entries(t);
+    if (t->counting)
+        bt_put_limit(t);
     if (t->page2)
         bt_put_page2_guard(t);
     for (t->now = 0; t->now < t->count; t->now++) {
@@ -244,6 +246,7 @@ struct bt_block *bt_translate(struct bt_vcpu *bv, struct bt_page *page, bool pla
     t->wide = t->cpu->mode == X86_MODE_64;
     t->mmu = t->cpu->mmu_index;
     t->vec_live = false;
+    t->counting = bvm->vm->icount.on;
     t->count = t->bytes = t->later_count = 0;
     t->now = 0;
     t->e = (struct emit){.at = code->write + code->used, .base = code->write};

@@ -72,6 +72,7 @@ struct bt_translation {
     unsigned now;                  /* the instruction in work */
     bool plain, wide;              /* wide: 64-bit mode */
     bool vec_live;                 /* checked in this block */
+    bool counting;                 /* --icount */
     enum bt_flags flags;
     unsigned later_count, exit_count;
     uint8_t mmu;
@@ -157,6 +158,8 @@ void bt_put_generic(struct bt_translation *t);
 void bt_put_escape(struct bt_translation *t, unsigned condition);
 void bt_put_later(struct bt_translation *t);
 void bt_put_checked_entry(struct bt_translation *t);
+/* Leaves if the instructions that may run are all but used up. */
+void bt_put_limit(struct bt_translation *t);
 /* Leaves if the page that the block ends in is another now. */
 void bt_put_page2_guard(struct bt_translation *t);
 

@@ -291,6 +291,7 @@ struct interp_block *interp_find(struct x86_cpu *cpu, struct interp *in, enum in
     if (likely(cpu->flat && block->rip == rip && block->page->stamp == in->stamp))
         return block; /* its guard, if there is one, looks for itself */
     in->stats.lookups++;
+    cpu->uncounted = 0;
     if (unlikely(!arena_ready(in)))
         interp_flush(in);
     page = interp_find_page(cpu, in, interp_linear(cpu, rip), next);

@@ -168,6 +168,12 @@ struct interp_redo {
 
 struct interp {
     uint64_t stamp; /* epoch << 16 | key */
+    /*
+     * With fewer cpu.instructions than these, blocks may follow each other: the longest would not run past
+     * cpu.instruction_limit, and nobody wants our attention. Whoever sets a bit of cpu.request clears it
+     * (interp_kick); the vCPU sets it again before it looks at requests. Atomic.
+     */
+    uint64_t block_limit;
     struct interp_block *jump[1U << INTERP_JUMP_BITS];
 
     const struct interp_op *chain; /* INTERP_CHAIN's */
@@ -223,6 +229,18 @@ static inline bool interp_canonical(uint64_t address)
 static inline uint64_t interp_linear(const struct x86_cpu *cpu, uint64_t rip)
 {
     return cpu->mode == X86_MODE_64 ? rip : (uint32_t)(cpu->s.seg[X86_CS].base + rip);
+}
+
+/* May a block be entered without a look at requests and limits? */
+static inline bool interp_free(const struct x86_cpu *cpu, const struct interp *in)
+{
+    return cpu->instructions < __atomic_load_n(&in->block_limit, __ATOMIC_RELAXED);
+}
+
+/* Makes the vCPU look at cpu.request, where a bit has been set. Any thread. */
+static inline void interp_kick(struct interp *in)
+{
+    __atomic_store_n(&in->block_limit, 0, __ATOMIC_SEQ_CST);
 }
 
 static inline uint32_t interp_request(const struct x86_cpu *cpu)

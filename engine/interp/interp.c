@@ -216,22 +216,36 @@ static enum interp_next step(struct x86_cpu *cpu, struct interp *in)
     return INTERP_BREAK; /* a fault it has delivered */
 }
 
+/* How far blocks may go: where the longest ends at the limit. */
+static uint64_t block_limit(const struct x86_cpu *cpu)
+{
+    uint64_t limit = cpu->instruction_limit;
+
+    return limit < INTERP_MAX_INSNS ? 0 : limit - INTERP_MAX_INSNS + 1;
+}
+
 /* Runs blocks until something other than the next block is called for. */
 static enum interp_next run_blocks(struct x86_cpu *cpu, struct interp *in)
 {
     enum interp_next next;
 
+    if (__atomic_load_n(&in->block_limit, __ATOMIC_RELAXED) != block_limit(cpu)) {
+        __atomic_store_n(&in->block_limit, block_limit(cpu), __ATOMIC_SEQ_CST);
+        if (__atomic_load_n(&cpu->request, __ATOMIC_SEQ_CST))
+            return INTERP_LOOK;
+    }
     do {
         const struct interp_block *block = interp_find(cpu, in, &next);
 
         if (!block)
-            return next;
+            break;
         next = block->op[0].fn(cpu, block->op, in);
         while (next == INTERP_CHAIN) {
             const struct interp_op *op = in->chain;
             next = op->fn(cpu, op, in);
         }
-    } while (next == INTERP_LOOK && !interp_request(cpu));
+    } while (next == INTERP_LOOK && interp_free(cpu, in));
+    cpu->uncounted = 0;
     return next;
 }
 
@@ -252,18 +266,25 @@ static enum vm_exit run(struct vcpu *vcpu, struct interp *in)
     enum vm_exit exit;
 
     cpu->s.dr[4] = 0; /* see INTERP_ZERO */
-    if (cpu->s.exception_pending || cpu->s.interrupt_pending || interp_request(cpu) || cpu->s.activity) {
+    if (cpu->instructions >= cpu->instruction_limit)
+        return VM_EXIT_LIMIT;
+    if (cpu->s.exception_pending || cpu->s.interrupt_pending || anything_due(cpu, in)) {
         if (!see_to_requests(vcpu, in, &exit))
             return exit;
     }
     look_around(cpu, in);
+    if (cpu->s.shadow)
+        respect_shadow(cpu, in);
     for (;;) {
-        enum interp_next next = in->single ? INTERP_STEP : run_blocks(cpu, in);
+        bool one = in->single || cpu->instructions >= block_limit(cpu);
+        enum interp_next next = one ? INTERP_STEP : run_blocks(cpu, in);
 
         if (next == INTERP_STEP)
             next = step(cpu, in);
         if (next == INTERP_FAULT && !deliver_fault(vcpu, in))
             return VM_EXIT_SHUTDOWN;
+        if (cpu->instructions >= cpu->instruction_limit)
+            return VM_EXIT_LIMIT;
         if (next != INTERP_LOOK)
             look_around(cpu, in);
         if (unlikely(cpu->s.shadow) && cpu->s.activity == X86_ACT_RUN) {
@@ -274,6 +295,14 @@ static enum vm_exit run(struct vcpu *vcpu, struct interp *in)
             look_around(cpu, in);
         }
     }
+}
+
+static void interp_vcpu_kick(struct vcpu *vcpu)
+{
+    struct interp *in = interp_of(vcpu);
+
+    if (in)
+        interp_kick(in);
 }
 
 static enum vm_exit interp_vcpu_run(struct vcpu *vcpu)
@@ -320,12 +349,14 @@ size_t interp_stats_format(struct vcpu *vcpu, char *buf, size_t size)
 
 const struct engine_ops interp_engine = {
     .name = "interp",
+    .can_count = true,
     .probe = interp_probe,
     .vm_init = interp_vm_init,
     .vm_finish = interp_vm_finish,
     .vcpu_init = interp_vcpu_init,
     .vcpu_finish = interp_vcpu_finish,
     .vcpu_run = interp_vcpu_run,
+    .vcpu_kick = interp_vcpu_kick,
     .state_get = interp_state_get,
     .state_put = interp_state_put,
     .memory_written = interp_memory_written,

@@ -10,6 +10,13 @@ static uint64_t op_rip(const struct interp_op *op)
     return interp_block_of(op)->rip + op->offset;
 }
 
+/* Before anything that sees the processor from outside: where it is, and how far it has come. */
+static void be_exact(struct x86_cpu *cpu, const struct interp_op *op)
+{
+    cpu->s.rip = op_rip(op);
+    cpu->uncounted = op->count - 1;
+}
+
 static uint64_t rip_after(const struct x86_cpu *cpu, const struct interp_op *op)
 {
     uint64_t rip = op_rip(op) + op->length;
@@ -52,7 +59,7 @@ static enum interp_next finish(struct x86_cpu *cpu, const struct interp_op *op, 
 
 enum interp_next interp_op_generic(struct x86_cpu *cpu, const struct interp_op *op, struct interp *in)
 {
-    cpu->s.rip = op_rip(op);
+    be_exact(cpu, op);
     return finish(cpu, op, in, x86_exec_table[op->insn->id](cpu, op->insn));
 }
 
@@ -61,7 +68,7 @@ enum interp_next interp_op_vector(struct x86_cpu *cpu, const struct interp_op *o
 {
     struct interp_vector *v = container_of(op->insn, struct interp_vector, insn);
 
-    cpu->s.rip = op_rip(op);
+    be_exact(cpu, op);
     if (unlikely(!v->thunk || v->generation != cpu->thunks->generation)) {
         v->thunk = x86_thunk_get(cpu, &v->insn);
         v->generation = cpu->thunks->generation;
@@ -74,7 +81,7 @@ enum interp_next interp_op_checked(struct x86_cpu *cpu, const struct interp_op *
 {
     enum x86_result result;
 
-    cpu->s.rip = op_rip(op);
+    be_exact(cpu, op);
     result = x86_check(cpu, op->insn);
     if (result == X86_NEXT)
         result = x86_exec_table[op->insn->id](cpu, op->insn);
@@ -129,7 +136,7 @@ enum interp_next interp_redo(struct x86_cpu *cpu, const struct interp_op *op, st
     const struct x86_insn *insn = redo_insn(cpu, op, in);
 
     in->stats.redone++;
-    cpu->s.rip = op_rip(op);
+    be_exact(cpu, op);
     if (!insn) {
         cpu->instructions += op->count - 1U;
         return INTERP_STEP;
@@ -160,7 +167,7 @@ enum interp_next interp_miss(struct x86_cpu *cpu, const struct interp_op *op, st
     in->stats.misses++;
     if ((lin & 4095) + size > 4096 || !interp_canonical(lin))
         return interp_redo(cpu, op, in);
-    cpu->s.rip = op_rip(op);
+    be_exact(cpu, op);
     switch (refill(cpu, lin, what >> 8, size)) {
     case REFILL_HIT:
         return op->fn(cpu, op, in);
@@ -177,7 +184,7 @@ static enum interp_next follow(struct x86_cpu *cpu, const struct interp_op *op, 
     struct interp_exit *exit = (struct interp_exit *)(op + 1);
     const struct interp_block *block = in->jump[interp_jump_hash(cpu->s.rip)];
 
-    if (interp_request(cpu) || block->rip != cpu->s.rip || block->page->stamp != in->stamp)
+    if (!interp_free(cpu, in) || block->rip != cpu->s.rip || block->page->stamp != in->stamp)
         return INTERP_LOOK;
     if (op->links & BIT(n))
         exit->link[n] = block->op;

@@ -123,7 +123,7 @@
         const struct interp_exit *exit_ = (const void *)(op + 1);                                            \
         const struct interp_op *to_ = exit_->link[n];                                                        \
         cpu->instructions += op->count;                                                                      \
-        if (likely(to_ && !interp_request(cpu)))                                                             \
+        if (likely(to_ && interp_free(cpu, in)))                                                             \
             ENTER(to_);                                                                                      \
         cpu->s.rip = exit_->rip[n];                                                                          \
         return interp_follow##n(cpu, op, in);                                                                \
@@ -133,7 +133,7 @@
 #define GO(target)                                                                                           \
     do {                                                                                                     \
         const struct interp_block *go_ = in->jump[interp_jump_hash(target)];                                 \
-        if (likely(go_->rip == (target) && go_->page->stamp == in->stamp && !interp_request(cpu)))           \
+        if (likely(go_->rip == (target) && go_->page->stamp == in->stamp && interp_free(cpu, in)))           \
             ENTER(go_->op);                                                                                  \
         return INTERP_LOOK;                                                                                  \
     } while (0)

@@ -30,6 +30,12 @@ static struct interp *interp_of(struct vm *vm, unsigned i)
     return vm->vcpu[i] ? vm->vcpu[i]->engine_data : NULL;
 }
 
+static void request(struct interp *in, uint32_t bits)
+{
+    __atomic_fetch_or(&in->vcpu->cpu.request, bits, __ATOMIC_SEQ_CST);
+    interp_kick(in);
+}
+
 static uint64_t lines_of(unsigned first, unsigned last)
 {
     uint64_t upto = last / 64 == 63 ? ~0ULL : BIT64(last / 64 + 1) - 1;
@@ -70,11 +76,14 @@ static void protect(struct interp *in, struct interp_page *page)
     __atomic_store_n(&page->ram->seq, seq, __ATOMIC_SEQ_CST);
     in->stats.protected_pages++;
     x86_tlb_protect(&in->vcpu->cpu, page->gpa);
+    /* We need not flush for our own sake, if there is nothing else to flush for. */
+    if (in->flushed == seq - 1)
+        in->flushed = seq;
     for (unsigned i = 0; i < vm->vcpu_count; i++) {
         struct interp *other = interp_of(vm, i);
 
         if (other && other != in && __atomic_load_n(&other->ack, __ATOMIC_SEQ_CST) != INTERP_PARKED)
-            __atomic_fetch_or(&other->vcpu->cpu.request, X86_REQ_TLB_FLUSH, __ATOMIC_SEQ_CST);
+            request(other, X86_REQ_TLB_FLUSH);
     }
 }
 
@@ -131,7 +140,7 @@ static void post(struct interp *in, struct interp_ram *ram)
         in->posted[in->posted_count] = ram;
     __atomic_store_n(&in->posted_count, MIN(in->posted_count + 1, INTERP_POSTED_MAX + 1U), __ATOMIC_SEQ_CST);
     if (__atomic_load_n(&in->ack, __ATOMIC_SEQ_CST) != INTERP_PARKED)
-        __atomic_fetch_or(&in->vcpu->cpu.request, X86_REQ_ENGINE, __ATOMIC_SEQ_CST);
+        request(in, X86_REQ_ENGINE);
 }
 
 static void code_hit(struct interp_vm *ivm, struct interp_ram *ram)
@@ -237,7 +246,7 @@ void interp_exclusive(struct vcpu *vcpu, bool begin)
 
         if (!other || other == in)
             continue;
-        __atomic_fetch_or(&other->vcpu->cpu.request, X86_REQ_ENGINE, __ATOMIC_SEQ_CST);
+        request(other, X86_REQ_ENGINE);
         while (__atomic_load_n(&other->running, __ATOMIC_SEQ_CST))
             vm->plat->ops->relax(vm->plat);
     }

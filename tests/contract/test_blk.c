@@ -175,7 +175,7 @@ static void faults_below_overlay(void **state)
 
     file_make();
     faulty_base = faulty_create(disk_open(BLOCK_IO_AUTO, BLOCK_DIRECT_AUTO, false));
-    assert_int_equal(block_overlay(loop, faulty_base, &blk, &err), 0);
+    assert_int_equal(block_overlay(loop, faulty_base, BLOCK_IO_AUTO, &blk, &err), 0);
     run("overlay over faults", blk, inject_below);
     file_drop();
 }

@@ -126,10 +126,11 @@ void machine_handler(struct machine *m, unsigned vector, uint64_t rip)
     put64(m, MACHINE_IDT + vector * 16 + 8, rip >> 32);
 }
 
-void machine_init(struct machine *m, const struct engine_ops *engine, unsigned vcpus)
+static void init(struct machine *m, const struct engine_ops *engine, unsigned vcpus, enum x86_cpu_level level,
+                 bool count)
 {
     struct vm_config config = {.name = "test", .ram_size = MACHINE_RAM, .vcpus = vcpus};
-    struct x86_cpuid_config cpuid = {.level = X86_CPU_V2, .vcpus = vcpus, .software_engine = true};
+    struct x86_cpuid_config cpuid = {.level = level, .vcpus = vcpus, .software_engine = true};
     struct error err = {0};
 
     memset(m, 0, sizeof(*m));
@@ -138,7 +139,8 @@ void machine_init(struct machine *m, const struct engine_ops *engine, unsigned v
     m->ram = mmap(NULL, MACHINE_RAM, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     config.ram = m->ram;
     if (m->ram == MAP_FAILED || vm_init(&m->vm, &m->plat.plat, &config, &err) < 0 ||
-        x86_cpuid_build(&m->vm.cpuid, &cpuid, &err) < 0 || vm_engine_init(&m->vm, engine, &err) < 0) {
+        (count && icount_enable(&m->vm, 0, &err) < 0) || x86_cpuid_build(&m->vm.cpuid, &cpuid, &err) < 0 ||
+        vm_engine_init(&m->vm, engine, &err) < 0) {
         fprintf(stderr, "cannot make a machine: %s\n", err.text);
         abort();
     }
@@ -150,6 +152,16 @@ void machine_init(struct machine *m, const struct engine_ops *engine, unsigned v
     vm_lock(&m->vm);
     vm_reset(&m->vm);
     vm_unlock(&m->vm);
+}
+
+void machine_init(struct machine *m, const struct engine_ops *engine, unsigned vcpus)
+{
+    init(m, engine, vcpus, X86_CPU_V2, false);
+}
+
+void machine_init_counted(struct machine *m, const struct engine_ops *engine, enum x86_cpu_level level)
+{
+    init(m, engine, 1, level, true);
 }
 
 void machine_finish(struct machine *m)

@@ -42,6 +42,8 @@ struct machine {
 };
 
 void machine_init(struct machine *m, const struct engine_ops *engine, unsigned vcpus);
+/* One vCPU of this level, whose instructions are counted (core/icount.h). */
+void machine_init_counted(struct machine *m, const struct engine_ops *engine, enum x86_cpu_level level);
 void machine_finish(struct machine *m);
 
 /* Puts bytes into RAM as a loader does, before the vCPUs have seen them. */
