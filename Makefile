@@ -3,7 +3,7 @@
 #
 #   make run      build everything, then boot a Debian kernel to a shell in a VM
 #   make test     all checks and tests (unit, contract, differential, fuzz, system, sanitizers)
-#   make asan     the unit and system tests under AddressSanitizer and UBSan
+#   make asan     the unit tests, hostile guests and bad input under AddressSanitizer and UBSan
 #   make tsan     the unit tests under ThreadSanitizer
 #   make fuzz     every fuzz target for FUZZ_SECONDS each (default 600)
 #   make diff     the long differential tests (10 million instructions, 100 million decodings)

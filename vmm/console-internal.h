@@ -11,6 +11,7 @@
 #include "core/plat.h"
 #include "vmm/console.h"
 #include "vmm/loop.h"
+#include "vmm/unix-listener.h"
 
 #define STREAM_BUFFER 4096
 
@@ -31,7 +32,8 @@ struct stream {
     uint8_t pending[STREAM_BUFFER]; /* input that the device has not taken */
     size_t pending_len, pending_at;
 
-    void *listener; /* of a socket: who waits for clients */
+    struct unix_listener listener; /* of a socket: waits for clients */
+    int pty_slave;                 /* of a pty: its other side, kept open */
 
     struct escape *escape; /* NULL: no terminal */
     struct escape escape_state;
@@ -46,8 +48,5 @@ struct stream *stream_create(const struct console_host *host, struct error *err)
 int stream_open(struct stream *stream, int in, int out);
 /* Stops watching and closes the descriptors. */
 void stream_shut(struct stream *stream);
-
-/* Binds a listening unix socket, mode 0600; a dead socket is replaced, a live one refused. */
-int unix_listen(const char *path, struct error *err);
 
 #endif

@@ -90,7 +90,7 @@ struct chardev *console_stdio_create(const struct console_host *host, struct err
 
 static void pty_destroy(struct stream *s)
 {
-    close((int)(intptr_t)s->listener);
+    close(s->pty_slave);
 }
 
 struct chardev *console_pty_create(const struct console_host *host, char *path, size_t size,
@@ -109,7 +109,7 @@ struct chardev *console_pty_create(const struct console_host *host, char *path, 
     slave = open(path, O_RDWR | O_NOCTTY | O_CLOEXEC);
     if (slave < 0)
         return fail(s, -errno, err, "cannot open the pty");
-    s->listener = (void *)(intptr_t)slave;
+    s->pty_slave = slave;
     s->destroy = pty_destroy;
     s->lossy = true;
     if (tcgetattr(slave, &t) < 0)
@@ -121,16 +121,6 @@ struct chardev *console_pty_create(const struct console_host *host, char *path, 
 }
 
 /* ---- unix socket ---- */
-
-struct unix_stream {
-    struct loop_fd listener;
-    char *path;
-};
-
-static struct unix_stream *unix_of(struct stream *s)
-{
-    return s->listener;
-}
 
 static void unix_gone(struct stream *s, const char *why)
 {
@@ -144,64 +134,43 @@ static void unix_gone(struct stream *s, const char *why)
     /* What waited for the client is lost, not stuck. */
     if (waiting)
         loop_defer(s->host.loop, &s->tell);
-    loop_change(s->host.loop, &unix_of(s)->listener, LOOP_READ);
+    unix_listener_pause(&s->listener, false);
 }
 
-static void unix_accept(void *opaque, unsigned events)
+static void unix_accepted(void *opaque, int fd)
 {
     struct stream *s = opaque;
-    struct unix_stream *u = unix_of(s);
-    int fd = accept4(u->listener.fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
 
-    if (fd < 0)
-        return;
     if (stream_open(s, fd, fd) < 0) {
         stream_shut(s);
         return;
     }
-    loop_change(s->host.loop, &u->listener, 0); /* the next client waits for this one's end */
+    unix_listener_pause(&s->listener, true); /* the next client waits for this one's end */
     if (s->chardev.connection)
         s->chardev.connection(s->chardev.device, true);
 }
 
 static void unix_destroy(struct stream *s)
 {
-    struct unix_stream *u = unix_of(s);
-
-    if (u->listener.fd >= 0) {
-        loop_unwatch(s->host.loop, &u->listener);
-        close(u->listener.fd);
-        unlink(u->path);
-    }
-    free(u->path);
-    free(u);
+    unix_listener_close(&s->listener);
 }
 
 struct chardev *console_unix_create(const struct console_host *host, const char *path, struct error *err)
 {
     struct stream *s = stream_create(host, err);
-    struct unix_stream *u = calloc(1, sizeof(*u));
-    int r;
 
-    if (!s || !u) {
-        free(u);
-        free(s);
-        error_set(err, ENOMEM, "out of memory");
+    if (!s)
         return NULL;
-    }
-    u->path = strdup(path);
-    u->listener = (struct loop_fd){.fd = -1, .events = LOOP_READ, .fn = unix_accept, .opaque = s};
-    s->listener = u;
     s->is_socket = true;
     s->gone = unix_gone;
     s->destroy = unix_destroy;
-    u->listener.fd = unix_listen(path, err);
-    if (!u->path || u->listener.fd < 0) {
+    s->listener.accepted = unix_accepted;
+    s->listener.opaque = s;
+    if (unix_listener_open(&s->listener, host->loop, path, err) < 0) {
         s->chardev.ops->close(&s->chardev);
         return NULL;
     }
-    r = loop_watch(host->loop, &u->listener);
-    return r < 0 ? fail(s, r, err, path) : &s->chardev;
+    return &s->chardev;
 }
 
 /* ---- file ---- */

@@ -10,8 +10,8 @@
 
 #include "base/list.h"
 #include "core/plat.h"
-#include "vmm/console-internal.h"
 #include "vmm/loop.h"
+#include "vmm/unix-listener.h"
 
 #define MAX_CLIENTS 16
 #define MAX_UNSENT  MIB(4) /* answers and events that a client leaves unread */
@@ -34,8 +34,7 @@ struct control {
     struct control_config config;
     struct list_node clients;
     unsigned client_count;
-    struct loop_fd listener;
-    char *path;
+    struct unix_listener listener;
     struct plat_work reap;
 };
 
@@ -61,8 +60,7 @@ static void reap(void *opaque)
         if (c->dead)
             client_free(c);
     }
-    if (control->client_count < MAX_CLIENTS && control->listener.fd >= 0)
-        loop_change(control->config.loop, &control->listener, LOOP_READ);
+    unix_listener_pause(&control->listener, control->client_count >= MAX_CLIENTS);
 }
 
 /* Whoever notices may be deep in the client's own code, or another thread: the loop frees it later. */
@@ -133,9 +131,26 @@ static void client_send(struct client *c, json_t *object)
     free(text);
 }
 
+json_t *control_text(const char *text)
+{
+    json_t *value = json_string(text);
+    char *copy;
+
+    if (value)
+        return value;
+    copy = strdup(text);
+    for (char *p = copy; p && *p; p++) {
+        if (*p & 0x80)
+            *p = '?';
+    }
+    value = json_string(copy);
+    free(copy);
+    return value;
+}
+
 static void send_error(struct client *c, const char *class, const char *text, json_t *id)
 {
-    json_t *answer = json_pack("{s:{s:s, s:s}}", "error", "class", class, "desc", text);
+    json_t *answer = json_pack("{s:{s:s, s:o}}", "error", "class", class, "desc", control_text(text));
 
     if (answer && id)
         json_object_set(answer, "id", id);
@@ -386,16 +401,12 @@ int control_adopt(struct control *control, int fd)
     return 0;
 }
 
-static void accept_client(void *opaque, unsigned events)
+static void accepted(void *opaque, int fd)
 {
     struct control *control = opaque;
-    int fd = accept4(control->listener.fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
 
-    if (fd >= 0)
-        control_adopt(control, fd);
-    /* Further ones wait in the queue; and an accept() that fails for want of descriptors must not spin. */
-    if (control->client_count >= MAX_CLIENTS || (fd < 0 && errno != EAGAIN && errno != ECONNABORTED))
-        loop_change(control->config.loop, &control->listener, 0);
+    control_adopt(control, fd);
+    unix_listener_pause(&control->listener, control->client_count >= MAX_CLIENTS);
 }
 
 /* ---- life ---- */
@@ -410,24 +421,19 @@ struct control *control_create(const struct control_config *config, struct error
     }
     control->config = *config;
     list_init(&control->clients);
-    control->listener.fd = -1;
+    control->listener.accepted = accepted;
+    control->listener.opaque = control;
     control->reap = (struct plat_work){.fn = reap, .opaque = control};
     return control;
 }
 
 int control_listen(struct control *control, const char *path, struct error *err)
 {
-    int fd = unix_listen(path, err), r;
+    int r = unix_listener_open(&control->listener, control->config.loop, path, err);
 
-    if (fd < 0) {
+    if (r < 0)
         error_prefix(err, "--control");
-        return fd;
-    }
-    control->listener =
-        (struct loop_fd){.fd = fd, .events = LOOP_READ, .fn = accept_client, .opaque = control};
-    control->path = strdup(path);
-    r = loop_watch(control->config.loop, &control->listener);
-    return r < 0 ? error_set(err, -r, "--control %s: %s", path, strerror(-r)) : 0;
+    return r;
 }
 
 /* The last answer and event should arrive; a client that does not read is not waited for long. */
@@ -450,11 +456,6 @@ void control_destroy(struct control *control)
         say_goodbye(c);
         client_free(c);
     }
-    if (control->listener.fd >= 0) {
-        loop_unwatch(control->config.loop, &control->listener);
-        close(control->listener.fd);
-        unlink(control->path);
-    }
-    free(control->path);
+    unix_listener_close(&control->listener);
     free(control);
 }

@@ -44,6 +44,9 @@ void control_destroy(struct control *control);
 /* {"return": {"qemu": …}} of query-version and the greeting. */
 json_t *control_version(void);
 
+/* A string of bytes that may not be UTF-8 (a file's name, a text cut short): JSON knows no others. */
+json_t *control_text(const char *text);
+
 /* ---- qmp-scan.c: where JSON objects end in a stream of bytes ---- */
 
 #define QMP_MAX_OBJECT KIB(256)

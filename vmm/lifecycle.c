@@ -14,7 +14,8 @@
 
 #include "vmm/vmm.h"
 
-#define GRACE_NS 5000000000ULL
+#define GRACE_NS    5000000000ULL
+#define FAREWELL_MS 200 /* for whoever reads our messages to make room for the last one */
 
 static void stop(struct vmm *vmm)
 {
@@ -256,6 +257,7 @@ void lifecycle_farewell(const struct vmm *vmm)
     };
     unsigned cause = vmm->vm.shutdown;
 
-    if (cause < ARRAY_SIZE(text) && text[cause] && !vmm->saved && !vmm->terminal_lost)
+    if (cause < ARRAY_SIZE(text) && text[cause] && !vmm->saved && !vmm->save_failed && !vmm->terminal_lost &&
+        log_has_room(stderr, FAREWELL_MS))
         fprintf(stderr, "batuta: %s\n", text[cause]);
 }

@@ -32,7 +32,7 @@ static int make_loop(struct vmm *vmm, struct error *err)
     if (!vmm->loop)
         return -err->code;
     plat_linux_init(&vmm->plat, vmm->loop, &vmm->vm);
-    return lifecycle_init(vmm, err);
+    return 0;
 }
 
 /* Before anything that is slow or visible: most mistakes are in here. */
@@ -53,13 +53,26 @@ static int open_kernel(struct vmm *vmm, struct error *err)
     return boot_open(&vmm->boot, &config, err);
 }
 
+/* Like the kernel it may be a pipe that keeps us waiting, for as long as signals still end the program. */
+static int open_state(struct vmm *vmm, struct error *err)
+{
+    const char *path = vmm->options.load;
+
+    vmm->load_fd = path ? open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY) : -1;
+    if (path && vmm->load_fd < 0)
+        return error_set(err, errno, "--load %s: cannot be opened: %s", path, strerror(errno));
+    return 0;
+}
+
 static void emit_trace(void *opaque, enum trace_event event, const char *text)
 {
     const struct vmm *vmm = opaque;
     uint64_t us = loop_now(vmm->loop) / 1000;
+    FILE *file = vmm->plat.log ? vmm->plat.log : stderr;
 
-    fprintf(vmm->plat.log ? vmm->plat.log : stderr, "%llu.%06llu %s: %s\n",
-            (unsigned long long)(us / 1000000), (unsigned long long)(us % 1000000), trace_name(event), text);
+    if (log_has_room(file, 0))
+        fprintf(file, "%llu.%06llu %s: %s\n", (unsigned long long)(us / 1000000),
+                (unsigned long long)(us % 1000000), trace_name(event), text);
 }
 
 static void set_traces(struct vmm *vmm)
@@ -213,7 +226,7 @@ static int power_on(struct vmm *vmm, struct error *err)
             r = error_set(err, vmm->boot_error.code, "%s", vmm->boot_error.text);
     } else {
         vm_reset(&vmm->vm);
-        r = vmm_load(vmm, vmm->options.load, err);
+        r = vmm_load(vmm, err);
         boot_ram_used(vmm->boot);
         vmm->vm.on_reset = on_reset;
     }
@@ -224,7 +237,8 @@ static int power_on(struct vmm *vmm, struct error *err)
 static int build(struct vmm *vmm, struct error *err)
 {
     static int (*const steps[])(struct vmm * vmm, struct error * err) = {
-        make_loop, open_log, open_kernel, make_vm, make_cpus, make_consoles, board_make, make_control,
+        make_loop, open_log,  open_kernel,   open_state, lifecycle_init,
+        make_vm,   make_cpus, make_consoles, board_make, make_control,
     };
     int r = 0;
 
@@ -292,6 +306,8 @@ static void tear_down(struct vmm *vmm)
     free(vmm->threads);
     boot_close(vmm->boot);
     host_ram_finish(&vmm->ram);
+    if (vmm->loop)
+        loop_unwatch(vmm->loop, &vmm->signals);
     if (vmm->signals.fd > 0)
         close(vmm->signals.fd);
     loop_destroy(vmm->loop);

@@ -2,6 +2,7 @@
 #include "vmm/plat-linux.h"
 
 #include <linux/futex.h>
+#include <poll.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
@@ -11,6 +12,10 @@
 #include <unistd.h>
 
 #include "base/checked.h"
+
+/* So many warnings at once, and then one in so long. */
+#define WARNING_BURST 20
+#define WARNING_NS    1000000000ULL
 
 static struct plat_linux *linux_of(struct plat *plat)
 {
@@ -203,16 +208,45 @@ static void op_relax(struct plat *plat)
     usleep(100);
 }
 
+bool log_has_room(FILE *file, int ms)
+{
+    struct pollfd p = {.fd = fileno(file), .events = POLLOUT};
+
+    return poll(&p, 1, ms) > 0;
+}
+
+/* A guest can provoke warnings for ever, and must not fill a disk with them. Any thread. */
+static bool warning_is_due(struct plat_linux *p)
+{
+    uint64_t now = clock_ns(CLOCK_MONOTONIC), due = __atomic_load_n(&p->warning_due, __ATOMIC_RELAXED), next;
+
+    do {
+        if (due > now)
+            return false;
+        next = MAX(due, now - MIN(now, WARNING_BURST * WARNING_NS)) + WARNING_NS;
+    } while (
+        !__atomic_compare_exchange_n(&p->warning_due, &due, next, true, __ATOMIC_RELAXED, __ATOMIC_RELAXED));
+    return true;
+}
+
 static void op_log(struct plat *plat, enum log_level level, const char *text)
 {
     static const char *const names[] = {"error: ", "warning: ", "", "debug: "};
-    const struct plat_linux *p = linux_of(plat);
+    struct plat_linux *p = linux_of(plat);
+    FILE *file = p->log ? p->log : stderr;
+    unsigned lost;
 
     if (level > p->log_level)
         return;
-    fprintf(p->log ? p->log : stderr, "batuta: %s%s\n", names[level], text);
-    if (p->log)
-        fflush(p->log);
+    if ((level == LOG_WARN && !warning_is_due(p)) || !log_has_room(file, 0)) {
+        __atomic_fetch_add(&p->messages_lost, 1, __ATOMIC_RELAXED);
+        return;
+    }
+    lost = __atomic_exchange_n(&p->messages_lost, 0, __ATOMIC_RELAXED);
+    if (lost)
+        fprintf(file, "batuta: %u messages before this one were dropped\n", lost);
+    fprintf(file, "batuta: %s%s\n", names[level], text);
+    fflush(file);
 }
 
 static const struct plat_ops ops = {

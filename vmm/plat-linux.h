@@ -18,10 +18,16 @@ struct plat_linux {
     struct vm *vm;
     FILE *log; /* borrowed; NULL: stderr */
     enum log_level log_level;
+    uint64_t warning_due;   /* atomic: monotonic ns from when on a warning is let through */
+    unsigned messages_lost; /* atomic: since the last one that was written */
 };
 
 /* Binds plat, loop and VM together; before vm_init(). */
 void plat_linux_init(struct plat_linux *plat, struct loop *loop, struct vm *vm);
+
+/* Waits that long for room for a line. A message that nobody reads is lost: its writer may hold the VM lock,
+ * and a guest that fills our pipe must not stop us. Any thread. */
+bool log_has_room(FILE *file, int ms);
 
 /* RAM in one anonymous file, so that it can be shared with other processes later. */
 struct host_ram {
@@ -44,12 +50,12 @@ struct vcpu_thread {
     struct vcpu *vcpu;
 };
 
-/* Makes the wait channels; after vm_engine_init(). *threads has vm->vcpu_count of them, malloced. */
+/* Makes the wait channels; after vm_engine_init(). *threads has vm->vcpu_count of them, to be freed after
+ * vm_finish(). */
 int vcpu_threads_create(struct vcpu_thread **threads, struct vm *vm, struct error *err);
 /* Starts them with every signal blocked but those that a fault raises. */
 int vcpu_threads_start(struct vcpu_thread *threads, struct vm *vm, struct error *err);
 /* Waits for their ends; the VM is shut down. */
 void vcpu_threads_join(struct vcpu_thread *threads, struct vm *vm);
-void vcpu_threads_destroy(struct vcpu_thread *threads, struct vm *vm);
 
 #endif

@@ -43,9 +43,10 @@ static json_t *block_inserted(const struct vmm *vmm, unsigned i)
     const struct blk *blk = vmm->disk[i];
     const struct opt_disk *disk = &vmm->options.disk[i];
 
-    return json_pack("{s:s, s:b, s:s, s:b, s:{s:s, s:s, s:I}}", "file", disk->path, "ro", blk->read_only,
-                     "drv", blk->ops->name, "encrypted", 0, "image", "filename", disk->path, "format",
-                     blk->ops->name, "virtual-size", (json_int_t)blk->size);
+    return json_pack("{s:o, s:b, s:s, s:b, s:{s:o, s:s, s:I}}", "file", control_text(disk->path), "ro",
+                     blk->read_only, "drv", blk->ops->name, "encrypted", 0, "image", "filename",
+                     control_text(disk->path), "format", blk->ops->name, "virtual-size",
+                     (json_int_t)blk->size);
 }
 
 json_t *qmp_query_block(void *host, json_t *args, struct error *err)
@@ -92,7 +93,7 @@ json_t *qmp_statistics(void *host, json_t *args, struct error *err)
 
 json_t *qmp_query_name(void *host, json_t *args, struct error *err)
 {
-    return json_pack("{s:s}", "name", ((const struct vmm *)host)->vm.name);
+    return json_pack("{s:o}", "name", control_text(((const struct vmm *)host)->vm.name));
 }
 
 json_t *qmp_query_version(void *host, json_t *args, struct error *err)

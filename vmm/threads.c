@@ -62,14 +62,3 @@ void vcpu_threads_join(struct vcpu_thread *threads, struct vm *vm)
         threads[i].started = false;
     }
 }
-
-void vcpu_threads_destroy(struct vcpu_thread *threads, struct vm *vm)
-{
-    if (!threads)
-        return;
-    for (unsigned i = 0; i < vm->vcpu_count; i++) {
-        if (vm->vcpu[i])
-            vm->vcpu[i]->plat_data = NULL;
-    }
-    free(threads);
-}

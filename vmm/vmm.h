@@ -37,6 +37,7 @@ struct vmm {
     struct vcpu_thread *threads;
     struct boot *boot;
     struct error boot_error; /* of the first load */
+    int load_fd;             /* of --load, until vmm_load() */
     bool booted;
 
     struct chardev *console[OPT_MAX_CONSOLES];
@@ -59,7 +60,7 @@ struct vmm {
 };
 
 /* ---- lifecycle.c ---- */
-/* Block the signals that the loop reads; before any thread. */
+/* Blocks the signals that the loop reads; before any thread, and after what may take its time. */
 int lifecycle_init(struct vmm *vmm, struct error *err);
 void lifecycle_on_event(void *opaque, struct vm *vm, enum vm_event event, uint64_t arg);
 void lifecycle_escape(void *opaque, enum escape_action action);
@@ -83,7 +84,8 @@ json_t *qmp_query_version(void *host, json_t *args, struct error *err);
 /* ---- save.c ---- */
 /* The VM is paused. The file appears whole or not at all. */
 int vmm_save(struct vmm *vmm, const char *path, struct error *err);
-int vmm_load(struct vmm *vmm, const char *path, struct error *err);
+/* From load_fd, which it closes. A signal that would end the VM ends it. */
+int vmm_load(struct vmm *vmm, struct error *err);
 /* Carries --save-at-ns out: arms the timer; the VM ends when it is done. */
 void vmm_save_arm(struct vmm *vmm);
 

@@ -11,6 +11,7 @@ import resource
 import shutil
 import signal
 import socket
+import stat
 import subprocess
 import termios
 import time
@@ -18,7 +19,7 @@ import time
 import pytest
 
 import images
-from harness import BUILD, ENGINE, GUESTS, PATIENCE, TOP, Guest, batuta
+from harness import BUILD, ENGINE, GUESTS, PATIENCE, TOP, Guest, Qmp, batuta, build_selftest
 
 LINE_MAX = 400
 DEBRIS = re.compile(r"Sanitizer|runtime error|Assertion|Traceback|terminate called|Segmentation|core dumped")
@@ -73,10 +74,7 @@ class Box:
 @pytest.fixture(scope="session")
 def kernel(tmp_path_factory):
     """A good kernel, that ends at once with status 0x21."""
-    here = TOP / "tests" / "guest" / "kernel"
-    out = tmp_path_factory.mktemp("kernel") / "selftest.elf"
-    subprocess.run([here / "build", out, here / "selftest.c"], check=True)
-    return out
+    return build_selftest(tmp_path_factory.mktemp("kernel") / "selftest.elf")
 
 
 @pytest.fixture
@@ -389,14 +387,18 @@ def test_no_descriptors(box):
     complains(box, [*good(box), "--disk", box.sparse("d.img", MIB)], ["batuta"], limits=limit)
 
 
+def endless(box):
+    """A guest that says a word and goes on for ever."""
+    out = box.path("endless.elf")
+    folder = TOP / "tests" / "guest"
+    subprocess.run([folder / "kernel" / "build", out, *sorted((folder / "hostile").glob("*.c"))], check=True)
+    return ["--kernel", out, "--append", "halt_forever", "--memory", "16M"]
+
+
 @contextlib.contextmanager
 def running(box, *options):
     """A VM that goes on for ever, as others find it."""
-    out = box.path("spin.elf")
-    folder = TOP / "tests" / "guest"
-    subprocess.run([folder / "kernel" / "build", out, *sorted((folder / "hostile").glob("*.c"))], check=True)
-    with Guest("--kernel", out, "--append", "halt_forever", "--memory", "16M", *options, default_boot=False,
-               control=True) as vm:
+    with Guest(*endless(box), *options, default_boot=False, control=True) as vm:
         vm.qmp().command("query-status")
         yield vm
 
@@ -435,6 +437,77 @@ def test_sockets_are_removed(box):
     s.bind(str(control))
     s.close()
     assert subprocess.run(command(arguments), stdin=subprocess.DEVNULL, timeout=60).returncode == 0x21
+
+
+@pytest.mark.parametrize("option", ["--kernel", "--initrd", "--load"])
+def test_waiting_for_a_pipe(box, option):
+    """A pipe whose writer never comes, or stops: the wait can be ended."""
+    fifo = box.path("fifo")
+    os.mkfifo(fifo)
+    arguments = [option, fifo] if option == "--kernel" else [*good(box), option, fifo]
+    for write in (False, True):
+        process = subprocess.Popen(command(arguments), stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
+                                   stderr=subprocess.DEVNULL)
+        if write:
+            writer = os.open(fifo, os.O_WRONLY)
+            os.write(writer, b"BATUTA-STATE")
+        time.sleep(0.5 * PATIENCE)
+        assert process.poll() is None
+        process.terminate()
+        assert process.wait(10 * PATIENCE) != 0
+    os.close(writer)
+
+
+def test_save_replaces_only_files(box):
+    fifo = box.path("fifo")
+    os.mkfifo(fifo)
+    complains(box, [*endless(box), "--engine", "interp", "--console", "none", "--save", fifo, "--save-at-ns", "1000000"],
+              ["fifo", "not a file"])
+    assert stat.S_ISFIFO(fifo.stat().st_mode)
+
+
+def test_killed_while_saving(box):
+    """Whole or not there, and nothing beside it, whenever it is killed."""
+    saved = box.folder / "saved"
+    arguments = [*endless(box), "--engine", "interp", "--console", "none", "--save", saved, "--save-at-ns", "1000000"]
+    before = set(box.folder.iterdir())
+    for i in range(20):
+        process = subprocess.Popen(command(arguments), stdin=subprocess.DEVNULL, stderr=subprocess.PIPE)
+        time.sleep(0.003 * i)
+        process.kill()
+        process.wait()
+        process.stderr.read() # to its end: the VM is gone, too
+        assert set(box.folder.iterdir()) - before <= {saved}
+
+
+def test_one_of_many_gets_the_socket(box):
+    """Even where a killed VM left one behind, which all of them find."""
+    control = box.path("control")
+    s = socket.socket(socket.AF_UNIX)
+    s.bind(str(control))
+    s.close()
+    arguments = command([*endless(box), "--console", "none", "--control", control])
+    started = [subprocess.Popen(arguments, stdin=subprocess.DEVNULL, stderr=subprocess.DEVNULL) for _ in range(6)]
+    try:
+        end = time.monotonic() + 20 * PATIENCE
+        while sum(p.poll() is None for p in started) > 1 and time.monotonic() < end:
+            time.sleep(0.05)
+        Qmp(control)
+        assert sum(p.poll() is None for p in started) == 1
+    finally:
+        for p in started:
+            p.kill()
+            p.wait()
+
+
+def test_file_size_limit(box):
+    """What would exceed it fails; that kills nobody."""
+    def limit():
+        resource.setrlimit(resource.RLIMIT_FSIZE, (16 * MIB, 16 * MIB))
+
+    arguments = [*good(box), "--memory", "16M", "--log", box.sparse("log", 16 * MIB), "--trace", "all"]
+    done = subprocess.run(command(arguments), stdin=subprocess.DEVNULL, timeout=60 * PATIENCE, preexec_fn=limit)
+    assert done.returncode == 0x21
 
 
 # ---- descriptors that are closed, or close ----

@@ -12,7 +12,7 @@ import subprocess
 
 import pytest
 
-from harness import BUILD, GUESTS, OFF, PATIENCE, STOPPED, TOP, Console
+from harness import BUILD, GUESTS, OFF, PATIENCE, STOPPED, TOP, Console, build_selftest
 
 pytestmark = pytest.mark.xdist_group("examples")  # they forward the same port
 
@@ -51,8 +51,7 @@ def folder(tmp_path_factory):
         (f / name).symlink_to((GUESTS / name).resolve())
     for name in ("disk.img", "root.img", "data.img"):
         shutil.copyfile(GUESTS / "disk.img", f / name)
-    kernel = TOP / "tests" / "guest" / "kernel"
-    subprocess.run([kernel / "build", f / "kernel.elf", kernel / "selftest.c"], check=True)
+    build_selftest(f / "kernel.elf")
     shutil.copyfile(f / "kernel.elf", f / "init.elf")
     text = (TOP / "docs" / "formats" / "vm-file.md").read_text()
     lines = [line[4:] for line in text.splitlines() if line.startswith("    ")]

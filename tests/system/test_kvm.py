@@ -13,7 +13,7 @@ import subprocess
 import pytest
 
 from dmesg import must_be_quiet
-from harness import BUILD, ENGINE, GUESTS, TOP, Console, Guest, batuta
+from harness import BUILD, ENGINE, GUESTS, TOP, Console, Guest, batuta, build_selftest
 
 HERE = pathlib.Path(__file__).parent
 PASS = 0x21
@@ -188,11 +188,7 @@ needs_kvm = pytest.mark.skipif(bool(kvm_missing()), reason=str(kvm_missing()))
 
 @pytest.fixture(scope="session")
 def selftest(tmp_path_factory):
-    folder = TOP / "tests" / "guest" / "kernel"
-    out = tmp_path_factory.mktemp("selftest") / "selftest.elf"
-    subprocess.run([folder / "build", out, folder / "doorbell.c", folder / "moving.c", folder / "selftest.c",
-                    folder.parent / "hostile" / "virtio-driver.c"], check=True)
-    return out
+    return build_selftest(tmp_path_factory.mktemp("selftest") / "selftest.elf")
 
 
 def run_selftest(kernel, name, engine, *more):

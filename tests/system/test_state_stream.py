@@ -16,7 +16,7 @@ import tempfile
 
 import pytest
 
-from harness import BUILD, PATIENCE, TOP, Guest
+from harness import BUILD, PATIENCE, TOP, Guest, build_selftest
 
 GOLDEN = pathlib.Path(__file__).parent / "golden"
 LIST = GOLDEN / "state-stream.txt"
@@ -81,8 +81,7 @@ def description(folder):
     """Every kind of device, and a kernel that ends by itself."""
     kernel, disk = folder / "kernel.elf", folder / "disk.img"
     if not kernel.exists():
-        source = TOP / "tests" / "guest" / "kernel"
-        subprocess.run([source / "build", kernel, source / "selftest.c"], check=True)
+        build_selftest(kernel)
         disk.write_bytes(bytes(1 << 20))
     return ["--kernel", kernel, "--append", "traps", "--debug-exit", "0xf4", "--memory", "16M", "--cpus", "2",
             "--disk", disk, "--net", "user", "--console", "none", "--console", "none", "--debugcon", folder / "debug",

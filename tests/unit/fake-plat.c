@@ -1,9 +1,12 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "tests/unit/fake-plat.h"
 
+#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
+#include <unistd.h>
 
 #include "core/vm.h"
 
@@ -23,24 +26,46 @@ static void *fake_alloc(struct plat *plat, size_t size)
     p = aligned_alloc(align, ALIGN_UP(size ? size : 1, align));
     if (!p)
         return NULL;
-    fake->allocations++;
+    __atomic_fetch_add(&fake->allocations, 1, __ATOMIC_RELAXED);
     return memset(p, 0, size);
 }
 
 static void fake_free(struct plat *plat, void *p)
 {
     if (p)
-        fake_of(plat)->allocations--;
+        __atomic_fetch_sub(&fake_of(plat)->allocations, 1, __ATOMIC_RELAXED);
     free(p);
+}
+
+static pthread_mutex_t *mutex_of(struct plat_lock *lock)
+{
+    _Static_assert(sizeof(pthread_mutex_t) <= sizeof(*lock), "a lock has room for a mutex");
+    return (pthread_mutex_t *)lock;
+}
+
+static void fake_lock_init(struct plat *plat, struct plat_lock *lock)
+{
+    pthread_mutex_init(mutex_of(lock), NULL);
 }
 
 static void fake_lock(struct plat *plat, struct plat_lock *lock)
 {
+    pthread_mutex_lock(mutex_of(lock));
+}
+
+static void fake_unlock(struct plat *plat, struct plat_lock *lock)
+{
+    pthread_mutex_unlock(mutex_of(lock));
 }
 
 static uint64_t fake_now(struct plat *plat)
 {
-    return fake_of(plat)->now;
+    struct timespec ts;
+
+    if (!fake_of(plat)->real_time)
+        return fake_of(plat)->now;
+    clock_gettime(CLOCK_MONOTONIC, &ts);
+    return (uint64_t)ts.tv_sec * 1000000000 + (uint64_t)ts.tv_nsec;
 }
 
 static uint64_t fake_realtime(struct plat *plat)
@@ -103,6 +128,8 @@ static void fake_vcpu(struct plat *plat, struct vcpu *vcpu)
 
 static void fake_relax(struct plat *plat)
 {
+    if (fake_of(plat)->real_time)
+        usleep(100);
 }
 
 static void fake_log(struct plat *plat, enum log_level level, const char *text)
@@ -113,9 +140,9 @@ static void fake_log(struct plat *plat, enum log_level level, const char *text)
 static const struct plat_ops ops = {
     .alloc = fake_alloc,
     .free = fake_free,
-    .lock_init = fake_lock,
+    .lock_init = fake_lock_init,
     .lock = fake_lock,
-    .unlock = fake_lock,
+    .unlock = fake_unlock,
     .now = fake_now,
     .realtime = fake_realtime,
     .random = fake_random,

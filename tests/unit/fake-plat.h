@@ -16,11 +16,12 @@ struct vm;
 struct fake_plat {
     struct plat plat; /* first */
     uint64_t now;     /* nanoseconds; the test's to write */
+    bool real_time;   /* the host's clock instead, for vCPUs on threads */
     uint64_t realtime;
     uint64_t deadline; /* what timer_set() asked for */
     struct plat_work *work;
     uint64_t random;                       /* xorshift state */
-    unsigned allocations;                  /* alive */
+    unsigned allocations;                  /* alive; atomic */
     unsigned fail_after;                   /* 0: never; n: the n-th allocation from now fails */
     struct plat_event *event[FAKE_EVENTS]; /* open ones, by descriptor; the test calls their fn */
     char last_log[256];

@@ -81,6 +81,14 @@ int boot_put_file(struct boot_load *load, uint64_t gpa, const struct boot_image 
                   uint64_t len);
 /* Zeroes claimed RAM; free on the first load. */
 void boot_put_zero(struct boot_load *load, uint64_t gpa, uint64_t len);
+
+/* A multiboot header's own addresses: one piece of the kernel's file at `load`, and bss after it. */
+struct boot_addresses {
+    uint64_t header_at; /* where the header is in the file, and in memory: */
+    uint64_t header;
+    uint64_t load, load_end, bss_end; /* 0: to the end of the file; no bss */
+};
+int boot_put_addressed(struct boot_load *load, const struct boot_addresses *a);
 /* Places the modules page-aligned in [low, high) and reads them in; gpa[i] is where. */
 int boot_put_modules(struct boot_load *load, uint64_t low, uint64_t high, uint64_t *gpa);
 /* Places a string. */

@@ -11,7 +11,6 @@
 #include <string.h>
 
 #include "base/bytes.h"
-#include "base/checked.h"
 #include "vmm/boot/boot-internal.h"
 
 #define SEARCH       8192U
@@ -52,30 +51,17 @@ bool multiboot1_probe(const uint8_t *head, size_t len)
 /* The header's own addresses: one piece of the file at load_addr, and bss after it. */
 static int load_by_addresses(struct boot_load *load, const uint8_t *h, uint64_t header_at)
 {
-    const struct boot_image *image = &load->boot->kernel;
-    uint64_t header_addr = load_le32(h + 12), load_addr = load_le32(h + 16);
-    uint64_t load_end = load_le32(h + 20), bss_end = load_le32(h + 24);
-    uint64_t offset, size, total;
-    int r;
+    const struct boot_addresses addresses = {
+        .header_at = header_at,
+        .header = load_le32(h + 12),
+        .load = load_le32(h + 16),
+        .load_end = load_le32(h + 20),
+        .bss_end = load_le32(h + 24),
+    };
+    int r = boot_put_addressed(load, &addresses);
 
-    if (header_addr < load_addr || header_addr - load_addr > header_at)
-        return error_set(load->err, EINVAL,
-                         "%s: is corrupt: its multiboot header's load addresses contradict its place",
-                         image->path);
-    offset = header_at - (header_addr - load_addr);
-    size = load_end ? load_end - load_addr : image->size - offset;
-    if ((load_end && load_end < load_addr) || (bss_end && bss_end < load_addr + size))
-        return error_set(load->err, EINVAL,
-                         "%s: is corrupt: its multiboot header's addresses are out of order", image->path);
-    if (!range_inside(offset, size, image->size))
-        return error_set(load->err, EINVAL, "%s: is truncated: %llu bytes, its multiboot header wants %llu",
-                         image->path, (unsigned long long)image->size, (unsigned long long)(offset + size));
-    total = bss_end ? bss_end - load_addr : size;
-    r = boot_claim(load, load_addr, total, "the kernel");
-    r = r < 0 ? r : boot_put_file(load, load_addr, image, offset, size);
     if (r < 0)
         return r;
-    boot_put_zero(load, load_addr + size, total - size);
     load->entry.rip = load_le32(h + 28);
     return 0;
 }

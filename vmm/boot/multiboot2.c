@@ -221,36 +221,24 @@ static void info_string(struct info *info, uint32_t type, const char *text)
 
 static int load_by_addresses(struct boot_load *load, const struct header *h)
 {
-    const struct boot_image *image = &load->boot->kernel;
-    uint64_t header_addr = load_le32(h->address + 8), load_addr = load_le32(h->address + 12);
-    uint64_t load_end = load_le32(h->address + 16), bss_end = load_le32(h->address + 20);
-    uint64_t offset = 0, size, total;
+    struct boot_addresses addresses = {
+        .header_at = h->at,
+        .header = load_le32(h->address + 8),
+        .load = load_le32(h->address + 12),
+        .load_end = load_le32(h->address + 16),
+        .bss_end = load_le32(h->address + 20),
+    };
     int r;
 
-    /* load_addr of all ones: from the file's beginning. */
-    if (load_addr == UINT32_MAX)
-        load_addr = header_addr - MIN(h->at, header_addr);
-    if (header_addr < load_addr || header_addr - load_addr > h->at)
-        return error_set(load->err, EINVAL,
-                         "%s: is corrupt: its multiboot 2 load addresses contradict the header's place",
-                         image->path);
-    offset = h->at - (header_addr - load_addr);
-    size = load_end ? load_end - load_addr : image->size - offset;
-    if ((load_end && load_end < load_addr) || (bss_end && bss_end < load_addr + size))
-        return error_set(load->err, EINVAL, "%s: is corrupt: its multiboot 2 addresses are out of order",
-                         image->path);
-    if (!range_inside(offset, size, image->size))
-        return error_set(load->err, EINVAL, "%s: is truncated: %llu bytes, its multiboot 2 header wants %llu",
-                         image->path, (unsigned long long)image->size, (unsigned long long)(offset + size));
-    total = bss_end ? bss_end - load_addr : size;
-    r = boot_claim(load, load_addr, total, "the kernel");
-    r = r < 0 ? r : boot_put_file(load, load_addr, image, offset, size);
+    if (addresses.load == UINT32_MAX) /* from the file's beginning */
+        addresses.load = addresses.header - MIN(h->at, addresses.header);
+    r = boot_put_addressed(load, &addresses);
     if (r < 0)
         return r;
-    boot_put_zero(load, load_addr + size, total - size);
     if (!h->entry)
         return error_set(load->err, EINVAL,
-                         "%s: its multiboot 2 header has load addresses, but no entry address", image->path);
+                         "%s: its multiboot 2 header has load addresses, but no entry address",
+                         load->boot->kernel.path);
     return 0;
 }
 

@@ -247,3 +247,29 @@ int boot_put_string(struct boot_load *load, const char *text, uint64_t *gpa)
         boot_put(load, *gpa, text, len);
     return r;
 }
+
+int boot_put_addressed(struct boot_load *load, const struct boot_addresses *a)
+{
+    const struct boot_image *image = &load->boot->kernel;
+    uint64_t offset, size, total;
+    int r;
+
+    if (a->header < a->load || a->header - a->load > a->header_at)
+        return error_set(load->err, EINVAL,
+                         "%s: is corrupt: its multiboot header's load addresses contradict its place",
+                         image->path);
+    offset = a->header_at - (a->header - a->load);
+    size = a->load_end ? a->load_end - a->load : image->size - offset;
+    if ((a->load_end && a->load_end < a->load) || (a->bss_end && a->bss_end < a->load + size))
+        return error_set(load->err, EINVAL,
+                         "%s: is corrupt: its multiboot header's addresses are out of order", image->path);
+    if (!range_inside(offset, size, image->size))
+        return error_set(load->err, EINVAL, "%s: is truncated: %llu bytes, its multiboot header wants %llu",
+                         image->path, (unsigned long long)image->size, (unsigned long long)(offset + size));
+    total = a->bss_end ? a->bss_end - a->load : size;
+    r = boot_claim(load, a->load, total, "the kernel");
+    r = r < 0 ? r : boot_put_file(load, a->load, image, offset, size);
+    if (r == 0)
+        boot_put_zero(load, a->load + size, total - size);
+    return r;
+}

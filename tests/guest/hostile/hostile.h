@@ -149,4 +149,18 @@ void net_small_buffers(void);
 void net_no_buffers(void);
 void rng_huge(void);
 
+/* smp.c */
+void smp_port_storm(void);
+void smp_mmio_storm(void);
+void smp_ipi_storm(void);
+void smp_deadline_storm(void);
+void smp_cross_modifying(void);
+void smp_init_storm(void);
+void smp_old_modes(void);
+void timer_storm(void);
+void endless_strings(void);
+void endless_port_strings(void);
+void uart_flood(void);
+void uart_flood_and_fault(void);
+
 #endif

@@ -6,8 +6,10 @@
 #name, name                                                                                          \
     }
 
-/* T: may end in any way, as those do that execute garbage. V: must come to its end, its checks passed. */
+/* T: may end in any way, as those do that execute garbage. V: must come to its end, its checks passed.
+ * S: a storm that never ends. */
 #define V(name) T(name)
+#define S(name) T(name)
 
 const struct test tests[] = {
     T(triple_fault),
@@ -19,8 +21,8 @@ const struct test tests[] = {
     T(random_opcodes_ring0),
     T(random_opcodes_ring3),
     V(cpuid_sweep),
-    T(halt_forever),
-    T(spin_forever),
+    S(halt_forever),
+    S(spin_forever),
     V(fxrstor_garbage),
     V(xsave_garbage),
     V(descriptor_garbage),
@@ -141,5 +143,17 @@ const struct test tests[] = {
     V(net_small_buffers),
     V(net_no_buffers),
     V(rng_huge),
+    S(smp_port_storm),
+    S(smp_mmio_storm),
+    S(smp_ipi_storm),
+    S(smp_deadline_storm),
+    V(smp_cross_modifying),
+    T(smp_init_storm),
+    T(smp_old_modes),
+    S(timer_storm),
+    S(endless_strings),
+    S(endless_port_strings),
+    S(uart_flood),
+    T(uart_flood_and_fault),
     {0},
 };

@@ -85,8 +85,8 @@ void trap_c(struct trap_frame *frame)
 {
     trap_count[frame->vector]++;
     last_error = frame->error;
-    if (frame->vector >= 32) {
-        MMIO32(0xfee000b0) = 0; /* EOI */
+    if (frame->vector == 2 || frame->vector >= 32) { /* an NMI is an interrupt, too */
+        MMIO32(0xfee000b0) = 0;                      /* EOI */
         outb(0xa0, 0x20);
         outb(0x20, 0x20);
         return;

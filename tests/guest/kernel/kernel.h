@@ -29,7 +29,8 @@ struct try_point {
 int try_save(struct try_point *point) __attribute__((returns_twice));
 void try_jump(struct try_point *point) __attribute__((noreturn));
 
-/* Runs fn; the vector if it trapped, else -1. Interrupts (vectors from 32 on) are counted, not caught. */
+/* Runs fn; the vector if it trapped, else -1. Interrupts (NMI and vectors from 32 on) are counted, not
+ * caught. */
 int try_run(void (*fn)(void));
 extern volatile uint64_t trap_count[256];
 extern volatile uint64_t last_error;

@@ -88,6 +88,22 @@ void fixture_finish(struct fixture *f)
         abort();
 }
 
+int fixture_setup(void **state)
+{
+    struct fixture *f = calloc(1, sizeof(*f));
+
+    fixture_init(f, 1);
+    *state = f;
+    return 0;
+}
+
+int fixture_teardown(void **state)
+{
+    fixture_finish(*state);
+    free(*state);
+    return 0;
+}
+
 uint8_t inb(struct fixture *f, uint16_t port)
 {
     return (uint8_t)bus_read(&f->vm.pio, port, 1);

@@ -30,6 +30,9 @@ struct fixture {
 int fixture_try(struct fixture *f, unsigned vcpus, unsigned fail_after);
 void fixture_init(struct fixture *f, unsigned vcpus);
 void fixture_finish(struct fixture *f);
+/* cmocka's: one with one vCPU in *state, and its end. */
+int fixture_setup(void **state);
+int fixture_teardown(void **state);
 
 uint8_t inb(struct fixture *f, uint16_t port);
 void outb(struct fixture *f, uint16_t port, uint8_t value);

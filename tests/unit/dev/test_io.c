@@ -14,22 +14,6 @@
 #include "dev/input/i8042.h"
 #include "tests/unit/dev/fixture.h"
 
-static int setup(void **state)
-{
-    struct fixture *f = calloc(1, sizeof(*f));
-
-    fixture_init(f, 1);
-    *state = f;
-    return 0;
-}
-
-static int teardown(void **state)
-{
-    fixture_finish(*state);
-    free(*state);
-    return 0;
-}
-
 /* ---- 16550A ---- */
 
 #define COM1 0x3f8
@@ -410,7 +394,7 @@ static void debug_ports(void **state)
     assert_int_equal(f->events[VM_EVENT_SHUTDOWN], 1);
 }
 
-#define T(fn) cmocka_unit_test_setup_teardown(fn, setup, teardown)
+#define T(fn) cmocka_unit_test_setup_teardown(fn, fixture_setup, fixture_teardown)
 
 int main(void)
 {

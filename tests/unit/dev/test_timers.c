@@ -16,22 +16,6 @@
 #define MS 1000000ULL
 #define S  1000000000ULL
 
-static int setup(void **state)
-{
-    struct fixture *f = calloc(1, sizeof(*f));
-
-    fixture_init(f, 1);
-    *state = f;
-    return 0;
-}
-
-static int teardown(void **state)
-{
-    fixture_finish(*state);
-    free(*state);
-    return 0;
-}
-
 /* How often the vector arrives while time passes in small steps. */
 static unsigned count(struct fixture *f, int vector, uint64_t ns, uint64_t step)
 {
@@ -494,7 +478,7 @@ static void lapic_deadline(void **state)
     assert_int_equal(count(f, 0x50, S, S), 0);
 }
 
-#define T(fn) cmocka_unit_test_setup_teardown(fn, setup, teardown)
+#define T(fn) cmocka_unit_test_setup_teardown(fn, fixture_setup, fixture_teardown)
 
 int main(void)
 {

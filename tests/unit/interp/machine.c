@@ -5,99 +5,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
-#include <time.h>
-#include <unistd.h>
-
-/* ---- a platform of pthreads ---- */
-
-static void *plat_alloc(struct plat *plat, size_t size)
-{
-    void *p = NULL;
-
-    if (size >= 4096)
-        size = ALIGN_UP(size, 4096);
-    if (posix_memalign(&p, size >= 4096 ? 4096 : 64, size ? size : 1))
-        return NULL;
-    return memset(p, 0, size);
-}
-
-static void plat_free(struct plat *plat, void *p)
-{
-    free(p);
-}
-
-static pthread_mutex_t *mutex_of(struct plat_lock *lock)
-{
-    _Static_assert(sizeof(pthread_mutex_t) <= sizeof(*lock), "a lock has room for a mutex");
-    return (pthread_mutex_t *)lock;
-}
-
-static void plat_lock_init(struct plat *plat, struct plat_lock *lock)
-{
-    pthread_mutex_init(mutex_of(lock), NULL);
-}
-
-static void plat_lock(struct plat *plat, struct plat_lock *lock)
-{
-    pthread_mutex_lock(mutex_of(lock));
-}
-
-static void plat_unlock(struct plat *plat, struct plat_lock *lock)
-{
-    pthread_mutex_unlock(mutex_of(lock));
-}
-
-static uint64_t plat_now(struct plat *plat)
-{
-    struct timespec ts;
-
-    clock_gettime(CLOCK_MONOTONIC, &ts);
-    return (uint64_t)ts.tv_sec * 1000000000 + (uint64_t)ts.tv_nsec;
-}
-
-static void plat_random(struct plat *plat, void *buf, size_t len)
-{
-    memset(buf, 0x5a, len);
-}
-
-static void plat_timer_set(struct plat *plat, uint64_t deadline)
-{
-}
-
-static void plat_defer(struct plat *plat, struct plat_work *w)
-{
-}
-
-static void plat_vcpu(struct plat *plat, struct vcpu *vcpu)
-{
-}
-
-static void plat_relax(struct plat *plat)
-{
-    usleep(100);
-}
-
-static void plat_log(struct plat *plat, enum log_level level, const char *text)
-{
-    fprintf(stderr, "%s\n", text);
-}
-
-static const struct plat_ops plat_ops = {
-    .alloc = plat_alloc,
-    .free = plat_free,
-    .lock_init = plat_lock_init,
-    .lock = plat_lock,
-    .unlock = plat_unlock,
-    .now = plat_now,
-    .realtime = plat_now,
-    .random = plat_random,
-    .timer_set = plat_timer_set,
-    .defer = plat_defer,
-    .vcpu_wait = plat_vcpu,
-    .vcpu_wake = plat_vcpu,
-    .relax = plat_relax,
-    .log = plat_log,
-};
 
 /* ---- a stand-in for the local APICs ---- */
 
@@ -227,10 +134,11 @@ static void init(struct machine *m, const struct engine_ops *engine, unsigned vc
     struct error err = {0};
 
     memset(m, 0, sizeof(*m));
-    m->plat.ops = &plat_ops;
+    fake_plat_init(&m->plat);
+    m->plat.real_time = true;
     m->ram = mmap(NULL, MACHINE_RAM, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     config.ram = m->ram;
-    if (m->ram == MAP_FAILED || vm_init(&m->vm, &m->plat, &config, &err) < 0 ||
+    if (m->ram == MAP_FAILED || vm_init(&m->vm, &m->plat.plat, &config, &err) < 0 ||
         (count && icount_enable(&m->vm, 0, &err) < 0) || x86_cpuid_build(&m->vm.cpuid, &cpuid, &err) < 0 ||
         vm_engine_init(&m->vm, engine, &err) < 0) {
         fprintf(stderr, "cannot make a machine: %s\n", err.text);

@@ -16,6 +16,7 @@
 
 #include "base/bytes.h"
 #include "core/vm.h"
+#include "tests/unit/fake-plat.h"
 
 #define MACHINE_RAM    MIB(16)
 #define MACHINE_PML4   0x1000
@@ -32,7 +33,7 @@
 #define MACHINE_PORT   0x100
 
 struct machine {
-    struct plat plat;
+    struct fake_plat plat;
     struct vm vm;
     uint8_t *ram;
     int pending[VM_MAX_VCPUS]; /* a vector waits at the vCPU; atomic */

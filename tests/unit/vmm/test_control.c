@@ -4,7 +4,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
+#include <sys/un.h>
+#include <time.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -194,6 +197,23 @@ static void test_bad_input(void **state)
     assert_string_equal(say(f, "{\"execute\":\"nothing\"}"), "{\"return\":{}}\r\n"); /* it lives */
 }
 
+/* An answer that quotes what was asked cuts it off, maybe in the middle of a letter. */
+static void test_long_names(void **state)
+{
+    struct fixture *f = *state;
+    char text[512];
+
+    negotiate(f);
+    for (unsigned n = 90; n < 110; n++) {
+        size_t len = (size_t)snprintf(text, sizeof(text), "{\"execute\":\"%*s", (int)n, "");
+
+        snprintf(text + len, sizeof(text) - len, "\xc3\xa9\xc3\xa9\"}");
+        assert_non_null(strstr(say(f, text), "has not been found"));
+        snprintf(text + len, sizeof(text) - len, "\",\"%*s\xc3\xa9\xc3\xa9\":1}", (int)n, "");
+        assert_non_null(strstr(say(f, text), "is unexpected"));
+    }
+}
+
 static void test_floods(void **state)
 {
     struct fixture *f = *state;
@@ -265,16 +285,50 @@ static void test_two_clients(void **state)
     assert_string_equal(say(f, "{\"execute\":\"nothing\"}"), "{\"return\":{}}\r\n");
 }
 
+/* A client that comes while no descriptor is left is served later, and the loop does not spin meanwhile. */
+static void test_no_descriptors(void **state)
+{
+    struct fixture *f = *state;
+    struct sockaddr_un addr = {.sun_family = AF_UNIX};
+    struct rlimit old, none;
+    clock_t before;
+    struct error err = {0};
+    int fd = socket(AF_UNIX, SOCK_STREAM, 0), first = f->fd, free_fd = dup(fd);
+
+    snprintf(addr.sun_path, sizeof(addr.sun_path), "/tmp/batuta-test-control-%d", (int)getpid());
+    assert_int_equal(control_listen(f->control, addr.sun_path, &err), 0);
+    close(free_fd);
+    getrlimit(RLIMIT_NOFILE, &old);
+    none = old;
+    none.rlim_cur = (rlim_t)free_fd;
+    setrlimit(RLIMIT_NOFILE, &none);
+    assert_int_equal(connect(fd, (const struct sockaddr *)&addr, sizeof(addr)), 0);
+    before = clock();
+    for (int i = 0; i < 50; i++)
+        work(f);
+    assert_true(clock() - before < CLOCKS_PER_SEC / 10);
+    f->fd = fd;
+    assert_string_equal(answer(f), "");
+    setrlimit(RLIMIT_NOFILE, &old);
+    for (int i = 0; i < 500 && !*answer(f); i++) {
+    }
+    assert_non_null(strstr(f->buf, "\"QMP\""));
+    close(fd);
+    f->fd = first;
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_negotiation, setup, teardown),
         cmocka_unit_test_setup_teardown(test_commands, setup, teardown),
         cmocka_unit_test_setup_teardown(test_bad_input, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_long_names, setup, teardown),
         cmocka_unit_test_setup_teardown(test_floods, setup, teardown),
         cmocka_unit_test_setup_teardown(test_deaf_client, setup, teardown),
         cmocka_unit_test_setup_teardown(test_events, setup, teardown),
         cmocka_unit_test_setup_teardown(test_two_clients, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_no_descriptors, setup, teardown),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
