@@ -21,7 +21,7 @@ struct x86_encoding {
     bool vex, w, l;
     bool has_modrm;
     bool has_is4;
-    bool opcode_reg; /* the register is in the opcode's low bits, which are 0 in `opcode` */
+    bool opcode_reg;            /* the register is in the opcode's low bits, which are 0 in `opcode` */
     uint8_t reg, rm, vvvv, is4; /* as decoded, or the opcode's extension; rm 0 where it is memory */
     bool memory;                /* rm is memory */
     /* Which operand each place holds, or X86_ENCODING_NONE. */

@@ -36,7 +36,7 @@ void bt_flags_host(struct bt_translation *t)
     if (t->flags & BT_FLAGS_HOST)
         return;
     emit_rm(e, 0, 0x0fb7, HOST_RAX, HOST_FRAME(cc)); /* movzx: as wide as the store */
-    put8(e, 0x04); /* add al, 127; sahf */
+    put8(e, 0x04);                                   /* add al, 127; sahf */
     put8(e, 0x7f);
     put8(e, 0x9e);
     t->flags = BT_FLAGS_BOTH;
@@ -107,8 +107,7 @@ void bt_effective(struct bt_translation *t)
 
 static int32_t slot_at(const struct bt_translation *t, unsigned slot)
 {
-    return (int32_t)(offsetof(struct bt_frame, slot) +
-                     (t->mmu * BT_SLOTS + slot) * sizeof(struct bt_slot));
+    return (int32_t)(offsetof(struct bt_frame, slot) + (t->mmu * BT_SLOTS + slot) * sizeof(struct bt_slot));
 }
 
 static struct host_mem in_frame(int32_t offset, unsigned base)
@@ -116,8 +115,8 @@ static struct host_mem in_frame(int32_t offset, unsigned base)
     return (struct host_mem){.base = (uint8_t)base, .index = HOST_NONE, .gs = true, .disp = offset};
 }
 
-static unsigned slot_of(const struct bt_translation *t, const struct x86_insn *insn, const struct bt_access *a,
-                        unsigned n)
+static unsigned slot_of(const struct bt_translation *t, const struct x86_insn *insn,
+                        const struct bt_access *a, unsigned n)
 {
     const struct x86_mem *mem = &insn->mem;
 

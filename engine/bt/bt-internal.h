@@ -61,8 +61,8 @@ struct bt_frame {
     struct x86_cpu *cpu;
     uint64_t gpr[16]; /* only those that live here while translated code runs */
     uint32_t cc;
-    uint32_t poll;      /* atomic: look at cpu->request */
-    uint32_t vec_dead;  /* the guest's vector registers are in cpu->s, not in the host's */
+    uint32_t poll;     /* atomic: look at cpu->request */
+    uint32_t vec_dead; /* the guest's vector registers are in cpu->s, not in the host's */
     uint32_t host_mxcsr;
     uint64_t fs_base, gs_base;
     uint64_t count, limit; /* --icount: instructions before the block that runs; where no block may begin */
@@ -70,7 +70,7 @@ struct bt_frame {
     uint64_t kept;         /* a value between the two accesses of PUSH or CALL */
     struct bt_site *site;  /* who called; NULL: an indirect branch that nobody knows */
     uint64_t target;       /* host code to go on at */
-    struct bt_site *branch_site; /* the latest indirect branch */
+    struct bt_site *branch_site;       /* the latest indirect branch */
     uint32_t itlb[1U << BT_ITLB_BITS]; /* bt_page.id of pages that may be run now */
     struct bt_slot slot[X86_MMU_COUNT][BT_SLOTS];
     uint32_t jump[BT_CLASSES][1U << BT_JUMP_BITS]; /* code offsets; 0: the stub that asks */
@@ -97,25 +97,25 @@ struct bt_site {
     /* accesses */
     uint8_t access; /* enum x86_mem_access */
     uint8_t slot;
-    uint16_t span;      /* bytes from lin on that the check covers */
-    uint8_t mmu;        /* enum x86_mmu_index */
-    bool group;         /* other accesses count on this check */
-    bool poly;          /* looks in the TLB itself */
-    bool vec;           /* the code behind counts on vector registers being live */
-    uint16_t misses;    /* while the TLB had it */
-    uint16_t index;     /* of the instruction in the block, for counts */
+    uint16_t span;   /* bytes from lin on that the check covers */
+    uint8_t mmu;     /* enum x86_mmu_index */
+    bool group;      /* other accesses count on this check */
+    bool poly;       /* looks in the TLB itself */
+    bool vec;        /* the code behind counts on vector registers being live */
+    uint16_t misses; /* while the TLB had it */
+    uint16_t index;  /* of the instruction in the block, for counts */
     union {
         const struct x86_insn *insn; /* generic */
         uint32_t undo;               /* branches: bytes that a RET has moved rSP */
         struct {                     /* exits */
             uint64_t rip;
             struct bt_block *to;
-            struct bt_site *next; /* of those linked to the same block */
+            struct bt_site *next;    /* of those linked to the same block */
             struct bt_site *sibling; /* of the same block */
-            uint32_t jump;        /* code offset of the displacement to patch */
-            uint32_t unlinked;    /* where it led at first: code offset */
-            uint32_t guard;       /* code offset of the page id to compare, 0: none */
-            bool saved;           /* flags are in frame.cc at the jump */
+            uint32_t jump;           /* code offset of the displacement to patch */
+            uint32_t unlinked;       /* where it led at first: code offset */
+            uint32_t guard;          /* code offset of the page id to compare, 0: none */
+            bool saved;              /* flags are in frame.cc at the jump */
         } exit;
     };
 };
@@ -173,17 +173,16 @@ struct bt_ram {
 #define BT_PARKED        UINT64_MAX
 
 /* In the key: MXCSR lets an exception through, which the host must not raise. */
-#define BT_KEY_UNMASKED  BIT(18)
+#define BT_KEY_UNMASKED BIT(18)
 /* EFLAGS.AC at CPL 3 under CR0.AM: all accesses are checked for alignment. */
-#define BT_KEY_ALIGNED   BIT(13)
-
+#define BT_KEY_ALIGNED BIT(13)
 
 struct bt_code {
     uint8_t *write;      /* the writable mapping */
     const uint8_t *exec; /* the executable one, below 2 GiB */
     size_t size;
     size_t used;
-    size_t fixed; /* stubs, which are never dropped */
+    size_t fixed;                          /* stubs, which are never dropped */
     uint32_t enter, slow, leave, vec_load; /* stubs' offsets; 0 is the one for indirect branches */
 };
 
@@ -193,7 +192,7 @@ struct bt_vm {
     struct bt_code code;
     struct bt_ram *ram; /* one per page of RAM, by mem_ram.offset */
     uint64_t seq;       /* protections asked for; atomic */
-    uint64_t none; /* see struct bt_slot */
+    uint64_t none;      /* see struct bt_slot */
     uint32_t next_id;
     uint32_t epoch; /* of the cache: grows when all is dropped; atomic */
 
@@ -208,7 +207,7 @@ struct bt_vm {
     uint32_t exclusive_wanted;  /* atomic */
 
     bool avx, fsgsbase, shifts_make_flags; /* of the host */
-    struct bt_translation *translation; /* the one in the making */
+    struct bt_translation *translation;    /* the one in the making */
     struct bt_stats stats;
     uint64_t *generic; /* runs of reference semantics, by x86_id */
 };

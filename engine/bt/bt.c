@@ -6,8 +6,8 @@
 #include "core/device.h"
 #include "core/vcpu-env.h"
 #include "engine/bt/bt-internal.h"
-#include "engine/common/thunk-memory.h"
 #include "engine/bt/translate.h"
+#include "engine/common/thunk-memory.h"
 #include "x86/exec-sys.h"
 #include "x86/fpu.h"
 

@@ -207,8 +207,8 @@ void bt_link(struct bt_vcpu *bv, struct bt_site *exit, struct bt_block *to)
         if (exit->exit.guard)
             patch32(bvm, exit->exit.guard, to->page->id);
         bvm->stats.links++;
-        vm_trace(bvm->vm, CHAIN, "0x%llx + %u leads to 0x%llx", (unsigned long long)exit->block->rip, exit->offset,
-                 (unsigned long long)to->rip);
+        vm_trace(bvm->vm, CHAIN, "0x%llx + %u leads to 0x%llx", (unsigned long long)exit->block->rip,
+                 exit->offset, (unsigned long long)to->rip);
     }
     bt_unlock(bvm);
 }
@@ -297,16 +297,14 @@ static bool verify(const struct bt_vcpu *bv, struct bt_block *block)
     if (memcmp(block->bytes_seen, block->page->host + offset, first) ||
         (block->page2 && memcmp(block->bytes_seen + first, block->page2->host, block->bytes - first)))
         return false;
-    block->sealed =
-        bt_sealed(bv, block->page->ram) && (!block->page2 || bt_sealed(bv, block->page2->ram));
+    block->sealed = bt_sealed(bv, block->page->ram) && (!block->page2 || bt_sealed(bv, block->page2->ram));
     return true;
 }
 
 /* Does the block's second page still lie behind the first? */
 static bool second_page_valid(struct bt_vcpu *bv, const struct bt_block *block)
 {
-    return !block->page2 ||
-           bv->frame->itlb[bt_itlb_slot(block->page2->lin)] == block->page2->id;
+    return !block->page2 || bv->frame->itlb[bt_itlb_slot(block->page2->lin)] == block->page2->id;
 }
 
 static struct bt_block *find_block(struct bt_vcpu *bv, const struct bt_page *page, uint64_t rip, bool plain)

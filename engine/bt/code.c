@@ -35,7 +35,10 @@ static bool host_has_avx(void)
 #define FLAGS_AFTER(shift, flags)                                                                            \
     ({                                                                                                       \
         uint64_t v_ = value, f_ = (flags);                                                                   \
-        __asm__("push %0\n\tpopfq\n\t" shift "\n\tpushfq\n\tpop %0" : "+r"(f_), "+r"(v_) : : "cc", "memory");   \
+        __asm__("push %0\n\tpopfq\n\t" shift "\n\tpushfq\n\tpop %0"                                          \
+                : "+r"(f_), "+r"(v_)                                                                         \
+                :                                                                                            \
+                : "cc", "memory");                                                                           \
         f_;                                                                                                  \
     })
 #define SAME_FLAGS(shift) (FLAGS_AFTER(shift, 0x2) == FLAGS_AFTER(shift, 0x8d7))
@@ -74,8 +77,9 @@ int bt_code_init(struct bt_vm *bvm, size_t size, struct error *err)
             munmap(x, size);
         if (fd >= 0)
             close(fd);
-        return error_set(err, error,
-                         "no executable memory for translated code (memfd_create, mmap): is it forbidden here?");
+        return error_set(
+            err, error,
+            "no executable memory for translated code (memfd_create, mmap): is it forbidden here?");
     }
     close(fd);
     *c = (struct bt_code){.write = w, .exec = x, .size = size};

@@ -33,7 +33,8 @@ void bt_dump(const struct bt_translation *t)
 {
     uint32_t from = t->block->code;
 
-    vm_trace(t->bvm->vm, CODE, "block at 0x%llx: %u instructions, entries +%u (flags in the host's) +%u (saved)",
+    vm_trace(t->bvm->vm, CODE,
+             "block at 0x%llx: %u instructions, entries +%u (flags in the host's) +%u (saved)",
              (unsigned long long)t->rip, t->count, t->block->entry_host - t->block->code,
              t->block->entry_saved - t->block->code);
     for (unsigned i = 0; i < t->count; i++) {

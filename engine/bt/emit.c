@@ -63,8 +63,7 @@ static unsigned rex_bit(uint8_t reg)
 void emit_rr(struct emit *e, unsigned flags, unsigned opcode, unsigned reg, unsigned rm)
 {
     put_prefixes(e, flags, false);
-    put_rex(e, flags, reg, 0, rm,
-            flags & EMIT_BYTE && ((reg >= 4 && reg < 8) || (rm >= 4 && rm < 8)));
+    put_rex(e, flags, reg, 0, rm, flags & EMIT_BYTE && ((reg >= 4 && reg < 8) || (rm >= 4 && rm < 8)));
     put_opcode(e, opcode);
     put8(e, 0xc0 | (reg & 7) << 3 | (rm & 7));
 }
@@ -95,8 +94,9 @@ static void put_legacy(struct emit *e, unsigned flags, const struct x86_encoding
                        const struct host_mem *m)
 {
     unsigned x = enc->memory ? rex_bit(m->index) : 0, b = enc->memory ? rex_bit(m->base) : enc->rm;
-    bool low = flags & EMIT_BYTE && ((enc->reg_operand != X86_ENCODING_NONE && enc->reg >= 4 && enc->reg < 8) ||
-                                     (!enc->memory && enc->rm >= 4 && enc->rm < 8));
+    bool low =
+        flags & EMIT_BYTE && ((enc->reg_operand != X86_ENCODING_NONE && enc->reg >= 4 && enc->reg < 8) ||
+                              (!enc->memory && enc->rm >= 4 && enc->rm < 8));
 
     put_prefixes(e, (flags & EMIT_LOCK) | (enc->opsize ? EMIT_66 : 0), enc->memory && m->gs);
     if (enc->prefix)

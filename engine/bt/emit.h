@@ -45,8 +45,10 @@ struct host_mem {
 };
 
 #define HOST_FRAME(member)                                                                                   \
-    ((struct host_mem){                                                                                      \
-        .base = HOST_NONE, .index = HOST_NONE, .gs = true, .disp = (int32_t)offsetof(struct bt_frame, member)})
+    ((struct host_mem){.base = HOST_NONE,                                                                    \
+                       .index = HOST_NONE,                                                                   \
+                       .gs = true,                                                                           \
+                       .disp = (int32_t)offsetof(struct bt_frame, member)})
 
 static inline uint32_t emit_offset(const struct emit *e)
 {

@@ -103,8 +103,8 @@ static bool has_foreign_register(const struct x86_insn *insn, const struct x86_e
 {
     for (unsigned i = 0; i < insn->operand_count; i++) {
         const struct x86_operand *op = &insn->op[i];
-        bool named = i == enc->reg_operand || i == enc->rm_operand || i == enc->vvvv_operand ||
-                     i == enc->is4_operand;
+        bool named =
+            i == enc->reg_operand || i == enc->rm_operand || i == enc->vvvv_operand || i == enc->is4_operand;
 
         if (op->kind == X86_OP_REG && !named &&
             (op->reg_class == X86_RC_GPR8H || (op->reg_class == X86_RC_GPR && bt_host(op->reg) != op->reg)))
@@ -226,10 +226,10 @@ bool bt_is_native(const struct bt_translation *t, const struct x86_insn *insn)
 /* Shifts by a constant: what they leave undefined is the same whatever was there, on this host. */
 static bool makes_all(const struct bt_translation *t, const struct x86_insn *insn)
 {
-    const struct x86_operand *count = &insn->op[insn->operand_count - 1];
+    const struct x86_operand *count = &insn->op[1];
 
-    return t->bvm->shifts_make_flags && count->kind == X86_OP_IMM && insn->op[0].size >= 4 &&
-           (insn->id == X86_SHL || insn->id == X86_SHR || insn->id == X86_SAR) &&
+    return t->bvm->shifts_make_flags && insn->operand_count == 2 && count->kind == X86_OP_IMM &&
+           insn->op[0].size >= 4 && (insn->id == X86_SHL || insn->id == X86_SHR || insn->id == X86_SAR) &&
            count->imm & (insn->op[0].size == 8 ? 63 : 31);
 }
 
@@ -269,15 +269,15 @@ static void want_vectors(struct bt_translation *t)
 }
 
 struct operand_fix {
-    uint8_t *place;    /* in the encoding */
-    uint8_t guest;     /* register */
-    uint8_t scratch;   /* host register it is in, HOST_NONE: its own */
+    uint8_t *place;  /* in the encoding */
+    uint8_t guest;   /* register */
+    uint8_t scratch; /* host register it is in, HOST_NONE: its own */
     bool read, write;
 };
 
 /* Puts host registers in the encoding's places; those that live in the frame get scratch ones. */
-static void place_register(struct operand_fix *fix, const struct x86_insn *insn, uint8_t operand, uint8_t *place,
-                           uint8_t *scratch)
+static void place_register(struct operand_fix *fix, const struct x86_insn *insn, uint8_t operand,
+                           uint8_t *place, uint8_t *scratch)
 {
     const struct x86_operand *op;
 
@@ -321,7 +321,8 @@ bool bt_put_native(struct bt_translation *t)
     struct operand_fix fix[3];
     struct x86_encoding enc;
     uint8_t scratch = HOST_RAX;
-    unsigned flags = (is_byte(insn) && !high ? EMIT_BYTE : 0U) | (insn->prefixes & X86_PFX_LOCK ? EMIT_LOCK : 0U);
+    unsigned flags =
+        (is_byte(insn) && !high ? EMIT_BYTE : 0U) | (insn->prefixes & X86_PFX_LOCK ? EMIT_LOCK : 0U);
 
     if (!bt_is_native(t, insn) || !encoding(insn, &enc))
         return false;

@@ -62,8 +62,8 @@ static uint64_t rip_after(const struct x86_cpu *cpu, uint64_t rip, unsigned leng
     return cpu->mode == X86_MODE_64 ? rip + length : (uint32_t)(rip + length);
 }
 
-/* Executes insn at s.rip; if all is as before, and no later access needs the slot that was missed, code goes on
- * behind it. */
+/* Executes insn at s.rip; if all is as before, and no later access needs the slot that was missed, code goes
+ * on behind it. */
 static uint64_t execute(struct bt_vcpu *bv, const struct bt_site *site, const struct x86_insn *insn)
 {
     struct x86_cpu *cpu = &bv->vcpu->cpu;
@@ -99,7 +99,8 @@ static uint64_t execute(struct bt_vcpu *bv, const struct bt_site *site, const st
     if (unlikely(killed != __atomic_load_n(&bvm->stats.killed, __ATOMIC_RELAXED)))
         bt_code_serialize();
     if (bt_check_generation(bv) || __atomic_load_n(&bvm->epoch, __ATOMIC_SEQ_CST) != epoch ||
-        site->block->dead || site->group || __atomic_load_n(&bv->frame->poll, __ATOMIC_RELAXED) || !site->resume) {
+        site->block->dead || site->group || __atomic_load_n(&bv->frame->poll, __ATOMIC_RELAXED) ||
+        !site->resume) {
         cpu->s.rip = next;
         return leave_behind(bv, BT_LOOK);
     }
@@ -116,7 +117,8 @@ static uint64_t redo(struct bt_vcpu *bv, const struct bt_site *site)
     struct x86_insn insn;
 
     bv->bvm->stats.redone++;
-    if (site->block->page2 || x86_decode(page->host + at, MIN(4096U - at, (unsigned)X86_MAX_INSN_LEN), cpu->mode, &insn) < 0 ||
+    if (site->block->page2 ||
+        x86_decode(page->host + at, MIN(4096U - at, (unsigned)X86_MAX_INSN_LEN), cpu->mode, &insn) < 0 ||
         insn.length != site->length)
         return leave(bv, BT_STEP);
     return execute(bv, site, &insn);

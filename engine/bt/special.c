@@ -146,7 +146,8 @@ static void put_mul(struct bt_translation *t)
 }
 
 /* Only quotients that surely fit: unsigned, if the high half is below the divisor; signed, if it is but the
- * sign of the low half, and the divisor is neither 0 nor -1. All others by the reference, which may raise #DE. */
+ * sign of the low half, and the divisor is neither 0 nor -1. All others by the reference, which may raise
+ * #DE. */
 static void put_div(struct bt_translation *t)
 {
     const struct x86_insn *insn = bt_now(t);
@@ -242,7 +243,8 @@ static void put_cmpxchg_wide(struct bt_translation *t)
     const struct x86_insn *insn = bt_now(t);
     struct emit *e = &t->e;
     struct host_mem m = bt_access(t, 0, false);
-    unsigned flags = (insn->prefixes & X86_PFX_LOCK ? EMIT_LOCK : 0U) | (insn->id == X86_CMPXCHG16B ? EMIT_W : 0U);
+    unsigned flags =
+        (insn->prefixes & X86_PFX_LOCK ? EMIT_LOCK : 0U) | (insn->id == X86_CMPXCHG16B ? EMIT_W : 0U);
 
     bt_flags_host(t);
     emit_lea(e, HOST_RCX, m);
@@ -425,7 +427,7 @@ static bool canonical48(uint64_t a)
 
 static bool by_cl(const struct x86_insn *insn)
 {
-    const struct x86_operand *count = &insn->op[insn->operand_count - 1];
+    const struct x86_operand *count = &insn->op[MAX(insn->operand_count, 1) - 1];
     struct x86_encoding enc;
 
     return insn->operand_count >= 2 && is_gpr(count) && count->reg == X86_RCX && count->size == 1 &&
@@ -503,8 +505,9 @@ bool bt_is_special(const struct x86_insn *insn, bool wide)
         return is_stack(insn, wide);
     case X86_CALL:
     case X86_JMP:
-        return is_stack(insn, wide) && (op->kind == X86_OP_REL || (register_or_memory(op) &&
-               !(insn->id == X86_CALL && is_gpr(op) && op->reg == X86_RSP)));
+        return is_stack(insn, wide) &&
+               (op->kind == X86_OP_REL ||
+                (register_or_memory(op) && !(insn->id == X86_CALL && is_gpr(op) && op->reg == X86_RSP)));
     case X86_JCC:
         return is_stack(insn, wide);
     default:

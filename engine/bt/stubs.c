@@ -178,8 +178,8 @@ static void make_slow(struct emit *e, bool avx, struct bt_code *code)
     put_save_all(e, avx);
     emit_load(e, HOST_RDI, HOST_FRAME(self));
     emit_mov_imm(e, HOST_RAX, (uint64_t)(uintptr_t)bt_slow);
-    emit_rr(e, 0, 0xff, 2, HOST_RAX);              /* call */
-    emit_rr(e, EMIT_W, 0x85, HOST_RAX, HOST_RAX);  /* test */
+    emit_rr(e, 0, 0xff, 2, HOST_RAX);             /* call */
+    emit_rr(e, EMIT_W, 0x85, HOST_RAX, HOST_RAX); /* test */
     out = emit_jcc(e, 4, 0);
     emit_store(e, HOST_RAX, HOST_FRAME(target));
     emit_load(e, HOST_RCX, HOST_FRAME(site));

@@ -134,8 +134,8 @@ static enum bt_flags first_want(const struct bt_translation *t)
         for (unsigned n = 0; n < 2; n++) {
             const struct bt_access *a = &t->plan[i].access[n];
 
-            if (a->present && (!a->grouped || a->first ||
-                               x86_insn_row(insn->row)->properties & X86_ROW_ALIGNED))
+            if (a->present &&
+                (!a->grouped || a->first || x86_insn_row(insn->row)->properties & X86_ROW_ALIGNED))
                 return BT_FLAGS_SAVED;
         }
         if (need == BT_NEED_ALL)
@@ -272,8 +272,8 @@ struct bt_block *bt_translate(struct bt_vcpu *bv, struct bt_page *page, bool pla
     bvm->stats.blocks++;
     bvm->stats.instructions += t->count;
     bvm->stats.code_bytes += t->block->code_size;
-    vm_trace(bvm->vm, TRANSLATE, "vCPU %u: block at 0x%llx, %u instructions, %u bytes of code", bv->vcpu->index,
-             (unsigned long long)t->rip, t->count, t->block->code_size);
+    vm_trace(bvm->vm, TRANSLATE, "vCPU %u: block at 0x%llx, %u instructions, %u bytes of code",
+             bv->vcpu->index, (unsigned long long)t->rip, t->count, t->block->code_size);
     if (unlikely(bvm->vm->trace.mask & BIT64(TRACE_CODE)))
         bt_dump(t);
     bt_code_serialize();

@@ -42,8 +42,8 @@ enum bt_later_kind { BT_LATER_ACCESS, BT_LATER_EXIT, BT_LATER_SIDE };
 
 /* Code to be written behind the block. */
 struct bt_later {
-    uint8_t kind; /* enum bt_later_kind */
-    uint8_t lin;  /* access: how to get at it, enum bt_later_lin */
+    uint8_t kind;  /* enum bt_later_kind */
+    uint8_t lin;   /* access: how to get at it, enum bt_later_lin */
     uint8_t index; /* side: the instruction */
     enum bt_flags flags;
     uint32_t from[3]; /* displacements that lead here; 0: none */

@@ -96,8 +96,8 @@ static void make_worlds(const char *names, struct world *a, struct world *b)
         fprintf(stderr, "blocks: --engines wants two names, with a comma between\n");
         exit(2);
     }
-    world_init(a, strndup(names, len), need_engine(names, len));
-    world_init(b, comma + 1, need_engine(comma + 1, strlen(comma + 1)));
+    world_init(a, need_engine(names, len));
+    world_init(b, need_engine(comma + 1, strlen(comma + 1)));
 }
 
 static int run_mutants(const struct plan *p)

@@ -107,7 +107,7 @@ struct world {
     bool unspecified;
 };
 
-void world_init(struct world *world, const char *name, const struct engine_ops *engine);
+void world_init(struct world *world, const struct engine_ops *engine);
 void world_finish(struct world *world);
 void world_run(struct world *world, struct block *block);
 /* Do both hold the same? NULL, or what differs first. */

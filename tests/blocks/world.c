@@ -49,10 +49,10 @@ static void make_fixed(struct world *w)
         put64(w, 0x3000 + i * 8, 0);
 }
 
-void world_init(struct world *w, const char *name, const struct engine_ops *engine)
+void world_init(struct world *w, const struct engine_ops *engine)
 {
     memset(w, 0, sizeof(*w));
-    w->name = name;
+    w->name = engine->name;
     machine_init_counted(&w->machine, engine, X86_CPU_V3);
     make_fixed(w);
 }
