@@ -129,7 +129,7 @@ struct bt_block {
     uint32_t entry_host, entry_saved, entry_checked; /* code offsets */
     uint32_t code, code_size;
     uint16_t count;
-    bool dead;
+    bool dead;             /* atomic */
     bool sealed;           /* all stores to its bytes are told by now */
     bool plain;            /* made without groups */
     struct bt_page *page;  /* where it starts */
@@ -156,7 +156,7 @@ struct bt_ram {
     uint64_t lines; /* 64-byte lines with code; atomic, written under lock */
     uint64_t seq;   /* when it was protected; see smc.c */
     struct bt_page *pages;
-    uint32_t stores; /* beside the code, since the last time that it was unprotected */
+    uint32_t stores; /* atomic; beside the code, since the last time that it was unprotected */
 };
 
 /* ---- VM and vCPU ---- */
@@ -208,8 +208,7 @@ struct bt_vm {
 
     bool avx, fsgsbase, shifts_make_flags; /* of the host */
     struct bt_translation *translation;    /* the one in the making */
-    struct bt_stats stats;
-    uint64_t *generic; /* runs of reference semantics, by x86_id */
+    struct bt_stats stats;                 /* of translations and links; killed is atomic */
 };
 
 struct bt_vcpu {
@@ -232,6 +231,8 @@ struct bt_vcpu {
     uint64_t flushed; /* the same, while parked too */
     uint32_t running; /* atomic: must be waited for before another vCPU is alone */
 
+    struct bt_stats stats; /* of what ran */
+    uint64_t *generic;     /* runs of reference semantics, by x86_id */
     struct x86_thunks thunks;
 };
 
@@ -243,6 +244,11 @@ enum bt_next {
     BT_STEP,  /* let x86_step() do the instruction at s.rip */
     BT_HALT,  /* s.activity was set */
 };
+
+static inline bool bt_is_dead(const struct bt_block *block)
+{
+    return __atomic_load_n(&block->dead, __ATOMIC_RELAXED);
+}
 
 static inline struct bt_vcpu *bt_of(struct vcpu *vcpu)
 {

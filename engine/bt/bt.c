@@ -27,7 +27,6 @@ static void bt_vm_finish(struct vm *vm)
     bt_cache_finish(bvm);
     bt_code_finish(bvm);
     vm_free(vm, bvm->translation);
-    vm_free(vm, bvm->generic);
     vm_free(vm, bvm->ram);
     vm_free(vm, bvm);
     vm->engine_data = NULL;
@@ -48,9 +47,8 @@ static int bt_vm_init(struct vm *vm, struct error *err)
     /* Bits 48 to 62 all unlike bit 47: not canonical with 4 or 5 levels of tables. */
     bvm->none = (bvm->none & 0x000ffffffffff000ULL) | 0x4aa0000000000000ULL;
     bvm->ram = vm_alloc(vm, vm->mem.ram_size / MEM_PAGE * sizeof(*bvm->ram));
-    bvm->generic = vm_alloc(vm, X86_ID_COUNT * sizeof(*bvm->generic));
     bvm->translation = vm_alloc(vm, sizeof(*bvm->translation));
-    if (!bvm->ram || !bvm->generic || !bvm->translation || bt_cache_init(bvm) < 0) {
+    if (!bvm->ram || !bvm->translation || bt_cache_init(bvm) < 0) {
         bt_vm_finish(vm);
         return error_set(err, ENOMEM, "no memory for the translator's tables");
     }
@@ -73,6 +71,7 @@ static void bt_vcpu_finish(struct vcpu *vcpu)
     vcpu->cpu.thunks = NULL;
     vcpu->cpu.tlb = NULL;
     vm_free(vcpu->vm, bv->frame);
+    vm_free(vcpu->vm, bv->generic);
     vm_free(vcpu->vm, bv);
     vcpu->engine_data = NULL;
 }
@@ -91,7 +90,8 @@ static int bt_vcpu_init(struct vcpu *vcpu, struct error *err)
     vcpu->cpu.env = &vcpu_env;
     vcpu->engine_data = bv;
     bv->frame = vm_alloc(vm, sizeof(*bv->frame));
-    if (!bv->frame) {
+    bv->generic = vm_alloc(vm, X86_ID_COUNT * sizeof(*bv->generic));
+    if (!bv->frame || !bv->generic) {
         bt_vcpu_finish(vcpu);
         return error_set(err, ENOMEM, "no memory for vCPU %u", vcpu->index);
     }
@@ -195,7 +195,7 @@ static bool deliver_interrupt(struct bt_vcpu *bv)
         bv->irq = false;
         return true;
     }
-    bv->bvm->stats.interrupts++;
+    bv->stats.interrupts++;
     return x86_deliver_interrupt(&vcpu->cpu, (uint8_t)vector);
 }
 
@@ -276,7 +276,7 @@ static void respect_shadow(struct bt_vcpu *bv)
 
 static enum bt_next step(struct bt_vcpu *bv)
 {
-    bv->bvm->stats.steps++;
+    bv->stats.steps++;
     return x86_step(&bv->vcpu->cpu) == X86_HALT ? BT_HALT : BT_BREAK; /* a fault it has delivered */
 }
 
@@ -364,7 +364,7 @@ static bool deliver_fault(struct bt_vcpu *bv)
 {
     struct x86_cpu *cpu = &bv->vcpu->cpu;
 
-    bv->bvm->stats.faults++;
+    bv->stats.faults++;
     vm_trace(bv->bvm->vm, EXCEPTION, "vCPU %u: exception %u, error 0x%x, at 0x%llx, cr2 0x%llx",
              bv->vcpu->index, cpu->fault.vector, cpu->fault.has_error ? cpu->fault.error : 0,
              (unsigned long long)cpu->s.rip, (unsigned long long)cpu->fault_cr2);
@@ -422,36 +422,60 @@ static enum vm_exit bt_vcpu_run(struct vcpu *vcpu)
 
 /* ---- statistics ---- */
 
+#define STATS_GENERIC 16
+
 void bt_stats_get(struct vm *vm, struct bt_stats *stats)
 {
     const struct bt_vm *bvm = vm->engine_data;
 
     *stats = bvm->stats;
+    for (unsigned i = 0; i < vm->vcpu_count; i++) {
+        const struct bt_stats *s = &bt_of(vm->vcpu[i])->stats;
+
+        stats->lookups += s->lookups;
+        stats->misses += s->misses;
+        stats->redone += s->redone;
+        stats->generic += s->generic;
+        stats->steps += s->steps;
+        stats->faults += s->faults;
+        stats->interrupts += s->interrupts;
+    }
 }
 
 uint64_t bt_generic_count(struct vm *vm, enum x86_id id)
 {
-    const struct bt_vm *bvm = vm->engine_data;
+    uint64_t count = 0;
 
-    return id < X86_ID_COUNT ? bvm->generic[id] : 0;
+    for (unsigned i = 0; id < X86_ID_COUNT && i < vm->vcpu_count; i++)
+        count += bt_of(vm->vcpu[i])->generic[id];
+    return count;
 }
 
-/* The name and count of the mnemonic that is the rank-th in runs of reference semantics. */
-static size_t format_generic(const struct bt_vm *bvm, unsigned rank, char *buf, size_t size)
+/* The mnemonic that is the rank-th in runs of reference semantics; X86_ID_COUNT: there are not so many. */
+static unsigned find_generic(struct vm *vm, unsigned rank)
 {
-    for (uint16_t row = 0; row < x86_insn_row_count(); row++) {
-        const struct x86_row *r = x86_insn_row(row);
-        uint64_t count = bvm->generic[r->id];
+    for (unsigned id = 0; id < X86_ID_COUNT; id++) {
+        uint64_t count = bt_generic_count(vm, id);
         unsigned above = 0;
 
-        if (!count || (row && x86_insn_row(row - 1)->id == r->id))
-            continue;
-        for (unsigned id = 0; id < X86_ID_COUNT; id++)
-            above += bvm->generic[id] > count || (bvm->generic[id] == count && id < r->id);
-        if (above == rank)
-            return fmt_print(buf, size, "by reference: %s %llu\n", r->name, (unsigned long long)count);
+        for (unsigned other = 0; count && other < X86_ID_COUNT; other++) {
+            uint64_t n = bt_generic_count(vm, other);
+
+            above += n > count || (n == count && other < id);
+        }
+        if (count && above == rank)
+            return id;
     }
-    return 0;
+    return X86_ID_COUNT;
+}
+
+static const char *name_of(unsigned id)
+{
+    for (uint16_t row = 0; row < x86_insn_row_count(); row++) {
+        if (x86_insn_row(row)->id == id)
+            return x86_insn_row(row)->name;
+    }
+    return "?";
 }
 
 size_t bt_stats_format(struct vm *vm, char *buf, size_t size)
@@ -470,8 +494,13 @@ size_t bt_stats_format(struct vm *vm, char *buf, size_t size)
                   (unsigned long long)s.generic, (unsigned long long)s.steps, (unsigned long long)s.killed,
                   (unsigned long long)s.flushes, (unsigned long long)s.faults,
                   (unsigned long long)s.interrupts);
-    for (unsigned i = 0; i < 16 && n < size; i++)
-        n += format_generic(vm->engine_data, i, buf + n, size - n);
+    for (unsigned i = 0; i < STATS_GENERIC && n < size; i++) {
+        unsigned id = find_generic(vm, i);
+
+        if (id < X86_ID_COUNT)
+            n += fmt_print(buf + n, size - n, "by reference: %s %llu\n", name_of(id),
+                           (unsigned long long)bt_generic_count(vm, id));
+    }
     return n;
 }
 

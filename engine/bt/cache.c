@@ -199,7 +199,8 @@ void bt_link(struct bt_vcpu *bv, struct bt_site *exit, struct bt_block *to)
     uint32_t entry = exit->exit.saved ? to->entry_saved : to->entry_host;
 
     bt_lock(bvm);
-    if (exit->exit.jump && !exit->exit.to && !exit->block->dead && !to->dead && to->sealed && !to->plain) {
+    if (exit->exit.jump && !exit->exit.to && !bt_is_dead(exit->block) && !bt_is_dead(to) && to->sealed &&
+        !to->plain) {
         exit->exit.to = to;
         exit->exit.next = to->incoming;
         to->incoming = exit;
@@ -229,7 +230,7 @@ static void unlink_exit(struct bt_vm *bvm, struct bt_site *exit)
 
 void bt_remember_jump(struct bt_vcpu *bv, struct bt_block *block)
 {
-    if (block->sealed && !block->plain && !block->dead)
+    if (block->sealed && !block->plain && !bt_is_dead(block))
         bv->frame->jump[bt_class_of(block->key)][block->rip & (BIT(BT_JUMP_BITS) - 1)] = block->entry_checked;
 }
 
@@ -260,7 +261,7 @@ static void close_entry(struct bt_vm *bvm, const struct bt_block *block)
 
 void bt_kill(struct bt_vm *bvm, struct bt_block *block)
 {
-    block->dead = true;
+    __atomic_store_n(&block->dead, true, __ATOMIC_RELAXED);
     while (block->incoming)
         unlink_exit(bvm, block->incoming);
     for (struct bt_site *s = block->exits; s; s = s->exit.sibling) {
@@ -272,7 +273,7 @@ void bt_kill(struct bt_vm *bvm, struct bt_block *block)
     if (block->page2)
         remove_from(&block->page2->blocks2, block, offsetof(struct bt_block, next_page2));
     close_entry(bvm, block);
-    bvm->stats.killed++;
+    __atomic_add_fetch(&bvm->stats.killed, 1, __ATOMIC_RELAXED);
 }
 
 static void add_block(struct bt_vm *bvm, struct bt_block *block)
@@ -335,7 +336,7 @@ struct bt_block *bt_find(struct bt_vcpu *bv, bool plain)
     if (!page)
         return NULL;
     full = is_full(bvm);
-    bvm->stats.lookups++;
+    bv->stats.lookups++;
     block = full ? NULL : find_block(bv, page, cpu->s.rip, plain);
     if (!block && !full && (lin & 4095) + X86_MAX_INSN_LEN > 4096) {
         /* The first instruction may end in the next page: look at that without the lock. */

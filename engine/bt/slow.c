@@ -68,7 +68,8 @@ static uint64_t execute(struct bt_vcpu *bv, const struct bt_site *site, const st
 {
     struct x86_cpu *cpu = &bv->vcpu->cpu;
     struct bt_vm *bvm = bv->bvm;
-    uint64_t next = rip_after(cpu, cpu->s.rip, insn->length), killed = bvm->stats.killed;
+    uint64_t next = rip_after(cpu, cpu->s.rip, insn->length),
+             killed = __atomic_load_n(&bvm->stats.killed, __ATOMIC_RELAXED);
     uint32_t epoch = bvm->epoch;
     enum x86_result result = x86_check(cpu, insn);
 
@@ -99,7 +100,7 @@ static uint64_t execute(struct bt_vcpu *bv, const struct bt_site *site, const st
     if (unlikely(killed != __atomic_load_n(&bvm->stats.killed, __ATOMIC_RELAXED)))
         bt_code_serialize();
     if (bt_check_generation(bv) || __atomic_load_n(&bvm->epoch, __ATOMIC_SEQ_CST) != epoch ||
-        site->block->dead || site->group || __atomic_load_n(&bv->frame->poll, __ATOMIC_RELAXED) ||
+        bt_is_dead(site->block) || site->group || __atomic_load_n(&bv->frame->poll, __ATOMIC_RELAXED) ||
         !site->resume) {
         cpu->s.rip = next;
         return leave_behind(bv, BT_LOOK);
@@ -116,7 +117,7 @@ static uint64_t redo(struct bt_vcpu *bv, const struct bt_site *site)
     unsigned at = (unsigned)(bt_linear(cpu, cpu->s.rip) & 4095);
     struct x86_insn insn;
 
-    bv->bvm->stats.redone++;
+    bv->stats.redone++;
     if (site->block->page2 ||
         x86_decode(page->host + at, MIN(4096U - at, (unsigned)X86_MAX_INSN_LEN), cpu->mode, &insn) < 0 ||
         insn.length != site->length)
@@ -158,7 +159,7 @@ static bool count_miss(struct bt_vcpu *bv, struct bt_site *site, unsigned weight
         return false;
     bt_lock(bvm);
     bt_set_poly(bvm, site->block->rip + site->offset);
-    if (!site->block->dead)
+    if (!bt_is_dead(site->block))
         bt_kill(bvm, site->block);
     bt_unlock(bvm);
     return true;
@@ -172,7 +173,7 @@ static uint64_t slow_access(struct bt_vcpu *bv, struct bt_site *site)
     bool write = site->access == X86_MEM_WRITE;
     struct x86_translation t;
 
-    bv->bvm->stats.misses++;
+    bv->stats.misses++;
     vm_trace(bv->bvm->vm, TLB, "0x%llx: %s of %u bytes at 0x%llx, slot %u%s", (unsigned long long)cpu->s.rip,
              write ? "write" : "read", site->span, (unsigned long long)lin, site->slot,
              hits(e, lin, write) ? ", in the TLB" : "");
@@ -201,8 +202,8 @@ static uint64_t see_to(struct bt_vcpu *bv, struct bt_site *site)
 {
     if (site->kind == BT_SITE_ACCESS)
         return slow_access(bv, site);
-    bv->bvm->stats.generic++;
-    bv->bvm->generic[site->insn->id]++;
+    bv->stats.generic++;
+    bv->generic[site->insn->id]++;
     return execute(bv, site, site->insn);
 }
 

@@ -80,7 +80,7 @@ void bt_track(struct bt_vcpu *bv, struct bt_page *page, unsigned first, unsigned
         return; /* ROM */
     old = __atomic_fetch_or(&ram->lines, lines_of(first, last), __ATOMIC_SEQ_CST);
     if (!old) {
-        ram->stores = 0;
+        __atomic_store_n(&ram->stores, 0, __ATOMIC_RELAXED);
         protect(bv, page);
     }
 }

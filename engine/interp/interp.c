@@ -5,8 +5,8 @@
 #include "base/fmt.h"
 #include "core/device.h"
 #include "core/vcpu-env.h"
-#include "engine/interp/interp-internal.h"
 #include "engine/common/thunk-memory.h"
+#include "engine/interp/interp-internal.h"
 #include "x86/exec-sys.h"
 
 static struct interp *interp_of(struct vcpu *vcpu)

@@ -2,8 +2,8 @@
 /* An instruction that KVM gave up on: the reference semantics finish it on the same state. */
 #include <errno.h>
 
-#include "engine/kvm/kvm-internal.h"
 #include "engine/common/thunk-memory.h"
+#include "engine/kvm/kvm-internal.h"
 #include "x86/exec.h"
 
 /* What x86_step() wants beside the state; only vCPUs that need it have it. */

@@ -12,8 +12,8 @@
 #define TEST_COUNTS        0 /* it counts instructions under --icount only */
 #else
 #include "engine/interp/interp.h"
-#define TEST_ENGINE      interp_engine
-#define TEST_ENGINE_NAME "interp"
+#define TEST_ENGINE        interp_engine
+#define TEST_ENGINE_NAME   "interp"
 #define TEST_KILLED_BESIDE 0
 #define TEST_COUNTS        1
 #endif

@@ -180,8 +180,7 @@ static void check(const uint8_t *code, size_t len, uint64_t rip)
     const struct x86_state *a = machine_state(&fast, 0), *b = machine_state(&slow, 0);
     bool same = !memcmp(a->gpr, b->gpr, sizeof(a->gpr)) && a->rip == b->rip && a->rflags == b->rflags &&
                 a->cr2 == b->cr2 && a->activity == b->activity &&
-                (!TEST_COUNTS ||
-                 fast.vm.vcpu[0]->cpu.instructions == slow.vm.vcpu[0]->cpu.instructions) &&
+                (!TEST_COUNTS || fast.vm.vcpu[0]->cpu.instructions == slow.vm.vcpu[0]->cpu.instructions) &&
                 !memcmp(fast.ram + MACHINE_DATA, slow.ram + MACHINE_DATA, 0x2000) &&
                 !memcmp(fast.ram + MACHINE_STACK - 0x1000, slow.ram + MACHINE_STACK - 0x1000, 0x1000);
     struct x86_insn insn;
