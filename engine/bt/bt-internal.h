@@ -193,6 +193,7 @@ struct bt_vm {
     struct bt_ram *ram; /* one per page of RAM, by mem_ram.offset */
     uint64_t seq;       /* protections asked for; atomic */
     uint64_t none;      /* see struct bt_slot */
+    uint32_t published; /* atomic: grows when a block is whole, before anything leads to it */
     uint32_t next_id;
     uint32_t epoch; /* of the cache: grows when all is dropped; atomic */
 
@@ -244,6 +245,20 @@ enum bt_next {
     BT_STEP,  /* let x86_step() do the instruction at s.rip */
     BT_HALT,  /* s.activity was set */
 };
+
+/*
+ * For those who come from translated code to a block's data: links are made by release stores, but no
+ * compiler or checker sees the jump that acquires them.
+ */
+static inline void bt_acquire(const struct bt_vm *bvm)
+{
+    (void)__atomic_load_n(&bvm->published, __ATOMIC_ACQUIRE);
+}
+
+static inline bool bt_polled(const struct bt_frame *frame)
+{
+    return __atomic_load_n(&frame->poll, __ATOMIC_RELAXED);
+}
 
 static inline bool bt_is_dead(const struct bt_block *block)
 {

@@ -255,9 +255,8 @@ static bool anything_due(const struct bt_vcpu *bv)
 {
     const struct x86_cpu *cpu = &bv->vcpu->cpu;
 
-    return __atomic_load_n(&bv->frame->poll, __ATOMIC_RELAXED) || requests(cpu) ||
-           (bv->irq && x86_can_interrupt(cpu)) || (cpu->s.nmi_pending && !cpu->s.nmi_masked) ||
-           cpu->s.activity != X86_ACT_RUN;
+    return bt_polled(bv->frame) || requests(cpu) || (bv->irq && x86_can_interrupt(cpu)) ||
+           (cpu->s.nmi_pending && !cpu->s.nmi_masked) || cpu->s.activity != X86_ACT_RUN;
 }
 
 /*
@@ -268,7 +267,7 @@ static void respect_shadow(struct bt_vcpu *bv)
 {
     struct x86_cpu *cpu = &bv->vcpu->cpu;
 
-    if (requests(cpu) || bv->irq || cpu->s.nmi_pending || __atomic_load_n(&bv->frame->poll, __ATOMIC_RELAXED))
+    if (requests(cpu) || bv->irq || cpu->s.nmi_pending || bt_polled(bv->frame))
         bv->single = true; /* x86_step() ends the shadow */
     else
         cpu->s.shadow = 0;
@@ -339,10 +338,11 @@ static enum bt_next run_blocks(struct bt_vcpu *bv)
         bv->next = -1;
         enter(f, exec + block->entry_saved);
         cpu->instructions = f->count;
+        bt_acquire(bv->bvm);
         site = NULL;
         indirect = false;
         if (bv->next >= 0) { /* bt_slow() says so */
-            if (bv->next != BT_LOOK || bv->frame->poll)
+            if (bv->next != BT_LOOK || bt_polled(f))
                 return bv->next;
             continue;
         }
@@ -355,7 +355,7 @@ static enum bt_next run_blocks(struct bt_vcpu *bv)
             if (!check_branch(bv))
                 return BT_FAULT;
         }
-        if (f->poll)
+        if (bt_polled(f))
             return BT_LOOK;
     }
 }

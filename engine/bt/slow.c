@@ -75,7 +75,7 @@ static uint64_t execute(struct bt_vcpu *bv, const struct bt_site *site, const st
 
     if (result == X86_NEXT)
         result = x86_exec_table[insn->id](cpu, insn);
-    while (result == X86_AGAIN && !bv->frame->poll)
+    while (result == X86_AGAIN && !bt_polled(bv->frame))
         result = x86_exec_table[insn->id](cpu, insn);
     switch (result) {
     case X86_NEXT:
@@ -100,8 +100,7 @@ static uint64_t execute(struct bt_vcpu *bv, const struct bt_site *site, const st
     if (unlikely(killed != __atomic_load_n(&bvm->stats.killed, __ATOMIC_RELAXED)))
         bt_code_serialize();
     if (bt_check_generation(bv) || __atomic_load_n(&bvm->epoch, __ATOMIC_SEQ_CST) != epoch ||
-        bt_is_dead(site->block) || site->group || __atomic_load_n(&bv->frame->poll, __ATOMIC_RELAXED) ||
-        !site->resume) {
+        bt_is_dead(site->block) || site->group || bt_polled(bv->frame) || !site->resume) {
         cpu->s.rip = next;
         return leave_behind(bv, BT_LOOK);
     }
@@ -154,8 +153,7 @@ static bool count_miss(struct bt_vcpu *bv, struct bt_site *site, unsigned weight
 {
     struct bt_vm *bvm = bv->bvm;
 
-    site->misses = (uint16_t)(site->misses + weight);
-    if (site->misses < MISSES_POLY || site->poly)
+    if (__atomic_add_fetch(&site->misses, (uint16_t)weight, __ATOMIC_RELAXED) < MISSES_POLY || site->poly)
         return false;
     bt_lock(bvm);
     bt_set_poly(bvm, site->block->rip + site->offset);
@@ -214,6 +212,7 @@ uint64_t bt_slow(struct bt_frame *frame)
     struct bt_site *site = frame->site;
     uint64_t to;
 
+    bt_acquire(bv->bvm);
     cpu->s.rip = site->block->rip + site->offset;
     cpu->instructions = frame->count;
     cpu->uncounted = site->index;

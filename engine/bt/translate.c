@@ -276,6 +276,7 @@ struct bt_block *bt_translate(struct bt_vcpu *bv, struct bt_page *page, bool pla
              bv->vcpu->index, (unsigned long long)t->rip, t->count, t->block->code_size);
     if (unlikely(bvm->vm->trace.mask & BIT64(TRACE_CODE)))
         bt_dump(t);
+    __atomic_add_fetch(&bvm->published, 1, __ATOMIC_RELEASE);
     bt_code_serialize();
     return t->block;
 }
