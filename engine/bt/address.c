@@ -115,20 +115,20 @@ static struct host_mem in_frame(int32_t offset, unsigned base)
     return (struct host_mem){.base = (uint8_t)base, .index = HOST_NONE, .gs = true, .disp = offset};
 }
 
+/* For an access by itself. The slots of groups are not for these: what others count on would change under
+ * them. */
 static unsigned slot_of(const struct bt_translation *t, const struct x86_insn *insn,
                         const struct bt_access *a, unsigned n)
 {
     const struct x86_mem *mem = &insn->mem;
 
     if (n == 1)
-        return BT_SLOT_BASE + a->base;
+        return BT_SLOT_ALONE + a->base;
     if (mem->seg == X86_FS || mem->seg == X86_GS)
         return BT_SLOT_SEGMENT + (mem->seg == X86_GS ? 8U : 0) + ((unsigned)(mem->disp >> 12) & 7);
     if (is_constant(t, mem))
         return BT_SLOT_ABSOLUTE + ((unsigned)(constant_address(t, insn) >> 12) & 15);
-    if (mem->base >= X86_NO_REG)
-        return BT_SLOT_INDEXED + (mem->index & 15U);
-    return (mem->index < X86_NO_REG ? BT_SLOT_INDEXED : BT_SLOT_BASE) + mem->base;
+    return BT_SLOT_ALONE + (mem->base < X86_NO_REG ? mem->base : mem->index & 15U);
 }
 
 static struct bt_site *access_site(struct bt_translation *t, const struct bt_access *a, unsigned slot)
@@ -176,7 +176,7 @@ static bool wants_alignment(const struct x86_insn *insn, unsigned size, unsigned
 static struct host_mem check_group(struct bt_translation *t, const struct bt_access *a, unsigned n)
 {
     const struct x86_insn *insn = bt_now(t);
-    unsigned base = bt_host(a->base), slot = BT_SLOT_BASE + a->base;
+    unsigned base = bt_host(a->base), slot = BT_SLOT_GROUP + a->base;
     int32_t at = slot_at(t, slot), tag = at + (a->write ? 8 : 0);
     int32_t disp = n == 0 ? (int32_t)insn->mem.disp : a->write ? -(int32_t)a->size : 0;
 

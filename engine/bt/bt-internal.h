@@ -44,14 +44,14 @@ struct bt_slot {
     uint64_t addend[2]; /* host = lin + addend */
 };
 
-#define BT_SLOT_BASE     0  /* + base register */
-#define BT_SLOT_INDEXED  16 /* + base register, with an index */
+#define BT_SLOT_GROUP    0  /* + base register */
+#define BT_SLOT_ALONE    16 /* + base or index register: accesses in no group */
 #define BT_SLOT_ABSOLUTE 32 /* + hash of the page */
 #define BT_SLOT_SEGMENT  48 /* + 8 for GS, + hash */
 #define BT_SLOTS         64
 
 /* Tables for indirect branches, by what code they lead to. */
-enum bt_class { BT_CLASS_USER, BT_CLASS_KERNEL, BT_CLASS_OTHER, BT_CLASSES };
+enum bt_class { BT_CLASS_USER, BT_CLASS_KERNEL, BT_CLASS_KERNEL_AC, BT_CLASS_OTHER, BT_CLASSES };
 
 #define BT_JUMP_BITS 16 /* by the low bits of the target: MOVZX needs no flags */
 #define BT_ITLB_BITS 8
@@ -279,7 +279,9 @@ static inline enum bt_class bt_class_of(uint32_t key)
 {
     if ((key & 3) != X86_MODE_64)
         return BT_CLASS_OTHER;
-    return (key >> 2 & 3) == 3 ? BT_CLASS_USER : BT_CLASS_KERNEL;
+    if ((key >> 2 & 3) == 3)
+        return BT_CLASS_USER;
+    return (key >> 16 & 3) == X86_MMU_KERNEL_AC ? BT_CLASS_KERNEL_AC : BT_CLASS_KERNEL;
 }
 
 static inline unsigned bt_itlb_slot(uint64_t lin)
