@@ -105,6 +105,7 @@ struct world {
     struct outcome outcome;
     /* Set by "step": a REP wrote over its own bytes, and how soon that is noticed is nobody's promise. */
     bool unspecified;
+    bool data_fetched; /* code ran in the pages for data, or right before them; by "step" */
 };
 
 void world_init(struct world *world, const struct engine_ops *engine);

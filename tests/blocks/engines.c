@@ -55,6 +55,8 @@ static enum x86_result step(struct vcpu *vcpu)
     uint8_t before[X86_MAX_INSN_LEN] = {0}, after[X86_MAX_INSN_LEN] = {0};
     enum x86_result result;
 
+    if (cpu->s.rip + X86_MAX_INSN_LEN > DATA_BASE)
+        world_of(vcpu)->data_fetched = true;
     (void)x86_fetch(cpu, before);
     result = x86_step(cpu);
     if (result == X86_AGAIN && x86_fetch(cpu, after) > 0 && memcmp(before, after, sizeof(before)))

@@ -230,7 +230,7 @@ void world_run(struct world *w, struct block *b)
     uint64_t stops[3] = {MIN(b->stop, b->interrupt), MAX(b->stop, b->interrupt), b->limit};
     enum vm_exit exit = VM_EXIT_LIMIT;
 
-    w->unspecified = false;
+    w->unspecified = w->data_fetched = false;
     put_code(w, b);
     make_pages(w, b);
     make_gates(w, b);
@@ -263,7 +263,7 @@ static bool same_tables(const struct world *a, const struct world *b)
         uint64_t at = MACHINE_PT + (lin >> 12) * 8;
         uint64_t differ = load_le64(a->machine.ram + at) ^ load_le64(b->machine.ram + at);
 
-        if (lin < DATA_BASE)
+        if (lin < DATA_BASE || a->data_fetched || b->data_fetched)
             differ &= ~ACCESSED;
         if (differ)
             return false;

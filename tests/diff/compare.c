@@ -110,8 +110,12 @@ static bool is_same_page_fault(const struct diff_case *test, const struct diff_s
     if ((test->insn.id == X86_CMPS || test->insn.id == X86_RETF || test->insn.id == X86_IRET) &&
         a->cr2 != b->cr2)
         return true; /* which of the bad places is read first */
-    if (is_state_image(test->insn.id) || is_byte_mask_move(test->insn.id))
-        return a->cr2 - at < size && b->cr2 - at < size;
+    if (is_state_image(test->insn.id) || is_byte_mask_move(test->insn.id)) {
+        /* With 32-bit addresses it goes on at 0 behind 4 GiB. */
+        uint64_t mask = test->insn.addrsize == 4 ? UINT32_MAX : UINT64_MAX;
+
+        return ((a->cr2 - at) & mask) < size && ((b->cr2 - at) & mask) < size;
+    }
     return a->cr2 == b->cr2 && !((a->error ^ b->error) & error_mask(a));
 }
 
