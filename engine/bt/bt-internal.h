@@ -23,6 +23,7 @@
 
 #include "core/vm.h"
 #include "engine/bt/bt.h"
+#include "engine/common/events.h"
 #include "x86/exec.h"
 #include "x86/mem.h"
 #include "x86/thunk.h"
@@ -220,8 +221,8 @@ struct bt_vcpu {
     uint32_t epoch; /* of the cache that the frame's tables belong to */
     uint32_t class_key[BT_CLASSES];
     uint64_t generation; /* of the TLB that slots and itlb were filled from */
-    bool irq;            /* the local APIC may have an interrupt for us */
-    bool single;         /* run by x86_step(): TF, breakpoints, an interrupt shadow */
+    struct events events;
+    bool single; /* run by x86_step(): TF, breakpoints, an interrupt shadow */
 
     /* set by bt_slow() when it returns 0 */
     int next;        /* enum bt_next */

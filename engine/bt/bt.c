@@ -184,93 +184,22 @@ static void check_tables(struct bt_vcpu *bv)
 
 /* ---- between blocks ---- */
 
-/* False: triple fault. */
-static bool deliver_interrupt(struct bt_vcpu *bv)
-{
-    struct vcpu *vcpu = bv->vcpu;
-    const struct lapic_ops *lapic = vcpu->vm->irqs.lapic;
-    int vector = lapic && lapic->pending(vcpu) ? lapic->acknowledge(vcpu) : -1;
-
-    if (vector < 0) {
-        bv->irq = false;
-        return true;
-    }
-    bv->stats.interrupts++;
-    return x86_deliver_interrupt(&vcpu->cpu, (uint8_t)vector);
-}
-
-static uint32_t requests(const struct x86_cpu *cpu)
-{
-    return __atomic_load_n(&cpu->request, __ATOMIC_RELAXED);
-}
-
-static uint32_t take_requests(struct x86_cpu *cpu, uint32_t bits)
-{
-    if (!(requests(cpu) & bits))
-        return 0;
-    return __atomic_fetch_and(&cpu->request, ~bits, __ATOMIC_SEQ_CST) & bits;
-}
-
 /* All that may happen between two instructions. False: *exit is why to leave. */
 static bool see_to_requests(struct bt_vcpu *bv, enum vm_exit *exit)
 {
     struct x86_cpu *cpu = &bv->vcpu->cpu;
-    bool alive = true;
 
     __atomic_store_n(&bv->frame->poll, 0, __ATOMIC_SEQ_CST);
-    if (take_requests(cpu, X86_REQ_ENGINE))
+    if (events_take(cpu, X86_REQ_ENGINE))
         bt_attend(bv);
-    if (take_requests(cpu, X86_REQ_TLB_FLUSH))
+    if (events_take(cpu, X86_REQ_TLB_FLUSH))
         bt_tlb_flush(bv);
-    if (take_requests(cpu, X86_REQ_NMI))
-        cpu->s.nmi_pending = true;
-    if (take_requests(cpu, X86_REQ_INTERRUPT))
-        bv->irq = true;
-    if (requests(cpu) & (X86_REQ_EXIT | X86_REQ_INIT | X86_REQ_SIPI)) {
-        *exit = VM_EXIT_REQUEST;
-        return false;
-    }
-    if (cpu->s.activity == X86_ACT_WAIT_SIPI) {
-        *exit = VM_EXIT_HALT;
-        return false;
-    }
-    if (cpu->s.exception_pending || cpu->s.interrupt_pending)
-        alive = x86_deliver_pending(cpu);
-    else if (cpu->s.nmi_pending && !cpu->s.nmi_masked && !(cpu->s.shadow & X86_SHADOW_SS))
-        alive = x86_deliver_nmi(cpu);
-    else if (bv->irq && x86_can_interrupt(cpu))
-        alive = deliver_interrupt(bv);
-    if (!alive || cpu->s.activity == X86_ACT_SHUTDOWN) {
-        *exit = VM_EXIT_SHUTDOWN;
-        return false;
-    }
-    if (cpu->s.activity == X86_ACT_HALT) {
-        *exit = VM_EXIT_HALT;
-        return false;
-    }
-    return true;
+    return events_see_to(bv->vcpu, &bv->events, exit);
 }
 
-static bool anything_due(const struct bt_vcpu *bv)
-{
-    const struct x86_cpu *cpu = &bv->vcpu->cpu;
-
-    return bt_polled(bv->frame) || requests(cpu) || (bv->irq && x86_can_interrupt(cpu)) ||
-           (cpu->s.nmi_pending && !cpu->s.nmi_masked) || cpu->s.activity != X86_ACT_RUN;
-}
-
-/*
- * After STI, MOV SS and POP SS one more instruction runs before anything else. If nothing is waiting now, the
- * shadow need not be kept: code looks for requests behind its first instruction at the earliest.
- */
 static void respect_shadow(struct bt_vcpu *bv)
 {
-    struct x86_cpu *cpu = &bv->vcpu->cpu;
-
-    if (requests(cpu) || bv->irq || cpu->s.nmi_pending || bt_polled(bv->frame))
-        bv->single = true; /* x86_step() ends the shadow */
-    else
-        cpu->s.shadow = 0;
+    bv->single = bt_polled(bv->frame) || events_in_shadow(&bv->vcpu->cpu, &bv->events) || bv->single;
 }
 
 static enum bt_next step(struct bt_vcpu *bv)
@@ -399,7 +328,7 @@ static enum vm_exit run(struct bt_vcpu *bv)
             look_around(bv);
         if (unlikely(cpu->s.shadow) && cpu->s.activity == X86_ACT_RUN) {
             respect_shadow(bv);
-        } else if (anything_due(bv)) {
+        } else if (bt_polled(bv->frame) || events_due(cpu, &bv->events)) {
             if (!see_to_requests(bv, &exit))
                 return exit;
             look_around(bv);
@@ -438,7 +367,7 @@ void bt_stats_get(struct vm *vm, struct bt_stats *stats)
         stats->generic += s->generic;
         stats->steps += s->steps;
         stats->faults += s->faults;
-        stats->interrupts += s->interrupts;
+        stats->interrupts += bt_of(vm->vcpu[i])->events.interrupts;
     }
 }
 

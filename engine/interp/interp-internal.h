@@ -31,6 +31,7 @@
 #define ENGINE_INTERP_INTERP_INTERNAL_H
 
 #include "core/vm.h"
+#include "engine/common/events.h"
 #include "engine/interp/interp.h"
 #include "x86/exec.h"
 #include "x86/mem.h"
@@ -179,7 +180,7 @@ struct interp {
     const struct interp_op *chain; /* INTERP_CHAIN's */
     struct vcpu *vcpu;
     struct interp_vm *ivm;
-    bool irq;    /* the local APIC may have an interrupt for us */
+    struct events events;
     bool single; /* run by x86_step(): TF, breakpoints, an interrupt shadow */
 
     /* shared with other threads */

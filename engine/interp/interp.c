@@ -111,70 +111,16 @@ static int interp_state_put(struct vcpu *vcpu)
 
 /* ---- between blocks ---- */
 
-/* True: an event was delivered or is due to the caller; see *exit. */
-static bool deliver_interrupt(struct vcpu *vcpu, struct interp *in)
-{
-    const struct lapic_ops *lapic = vcpu->vm->irqs.lapic;
-    int vector = -1;
-
-    if (!lapic) {
-        in->irq = false;
-        return true;
-    }
-    if (lapic->pending(vcpu))
-        vector = lapic->acknowledge(vcpu);
-    if (vector < 0) {
-        in->irq = false;
-        return true;
-    }
-    in->stats.interrupts++;
-    return x86_deliver_interrupt(&vcpu->cpu, (uint8_t)vector);
-}
-
-static uint32_t take_requests(struct x86_cpu *cpu, uint32_t bits)
-{
-    if (!(interp_request(cpu) & bits))
-        return 0;
-    return __atomic_fetch_and(&cpu->request, ~bits, __ATOMIC_SEQ_CST) & bits;
-}
-
 /* All that may happen between two instructions. False: *exit is why to leave. */
 static bool see_to_requests(struct vcpu *vcpu, struct interp *in, enum vm_exit *exit)
 {
     struct x86_cpu *cpu = &vcpu->cpu;
-    bool alive = true;
 
-    if (take_requests(cpu, X86_REQ_ENGINE))
+    if (events_take(cpu, X86_REQ_ENGINE))
         interp_attend(in);
-    if (take_requests(cpu, X86_REQ_TLB_FLUSH))
+    if (events_take(cpu, X86_REQ_TLB_FLUSH))
         interp_tlb_flush(in);
-    if (take_requests(cpu, X86_REQ_NMI))
-        cpu->s.nmi_pending = true;
-    if (take_requests(cpu, X86_REQ_INTERRUPT))
-        in->irq = true;
-    if (interp_request(cpu) & (X86_REQ_EXIT | X86_REQ_INIT | X86_REQ_SIPI)) {
-        *exit = VM_EXIT_REQUEST;
-        return false;
-    }
-    if (cpu->s.activity == X86_ACT_WAIT_SIPI) {
-        *exit = VM_EXIT_HALT;
-        return false;
-    }
-    if (cpu->s.exception_pending || cpu->s.interrupt_pending)
-        alive = x86_deliver_pending(cpu);
-    else if (cpu->s.nmi_pending && !cpu->s.nmi_masked && !(cpu->s.shadow & X86_SHADOW_SS))
-        alive = x86_deliver_nmi(cpu);
-    else if (in->irq && x86_can_interrupt(cpu))
-        alive = deliver_interrupt(vcpu, in);
-    if (!alive || cpu->s.activity == X86_ACT_SHUTDOWN) {
-        *exit = VM_EXIT_SHUTDOWN;
-        return false;
-    }
-    if (cpu->s.activity == X86_ACT_HALT) {
-        *exit = VM_EXIT_HALT;
-        return false;
-    }
-    return true;
+    return events_see_to(vcpu, &in->events, exit);
 }
 
 /* After an instruction or event that may have changed more than registers and memory. */
@@ -187,22 +133,9 @@ static void look_around(struct x86_cpu *cpu, struct interp *in)
     interp_restamp(cpu, in);
 }
 
-static bool anything_due(const struct x86_cpu *cpu, const struct interp *in)
-{
-    return interp_request(cpu) || (in->irq && x86_can_interrupt(cpu)) ||
-           (cpu->s.nmi_pending && !cpu->s.nmi_masked) || cpu->s.activity != X86_ACT_RUN;
-}
-
-/*
- * After STI, MOV SS and POP SS one more instruction runs before anything else. If nothing is waiting now, the
- * shadow need not be kept: a block looks for requests behind its first op at the earliest.
- */
 static void respect_shadow(struct x86_cpu *cpu, struct interp *in)
 {
-    if (interp_request(cpu) || in->irq || cpu->s.nmi_pending)
-        in->single = true; /* x86_step() ends the shadow */
-    else
-        cpu->s.shadow = 0;
+    in->single = events_in_shadow(cpu, &in->events) || in->single;
 }
 
 static enum interp_next step(struct x86_cpu *cpu, struct interp *in)
@@ -268,7 +201,7 @@ static enum vm_exit run(struct vcpu *vcpu, struct interp *in)
     cpu->s.dr[4] = 0; /* see INTERP_ZERO */
     if (cpu->instructions >= cpu->instruction_limit)
         return VM_EXIT_LIMIT;
-    if (cpu->s.exception_pending || cpu->s.interrupt_pending || anything_due(cpu, in)) {
+    if (cpu->s.exception_pending || cpu->s.interrupt_pending || events_due(cpu, &in->events)) {
         if (!see_to_requests(vcpu, in, &exit))
             return exit;
     }
@@ -289,7 +222,7 @@ static enum vm_exit run(struct vcpu *vcpu, struct interp *in)
             look_around(cpu, in);
         if (unlikely(cpu->s.shadow) && cpu->s.activity == X86_ACT_RUN) {
             respect_shadow(cpu, in);
-        } else if (anything_due(cpu, in)) {
+        } else if (events_due(cpu, &in->events)) {
             if (!see_to_requests(vcpu, in, &exit))
                 return exit;
             look_around(cpu, in);
@@ -323,6 +256,7 @@ void interp_stats_get(struct vcpu *vcpu, struct interp_stats *stats)
 {
     *stats = interp_of(vcpu)->stats;
     stats->instructions = vcpu->cpu.instructions;
+    stats->interrupts = interp_of(vcpu)->events.interrupts;
 }
 
 uint32_t interp_generic_count(struct vcpu *vcpu, enum x86_id id)
