@@ -386,12 +386,8 @@ static unsigned slot_of(uint64_t key)
     return (unsigned)(key * 0x9e3779b97f4a7c15ULL >> 32) % ARRAY_SIZE(((struct x86_thunks *)NULL)->slot);
 }
 
-/*
- * Code was written through one address and will be fetched through another: the
- * processor wants a serializing instruction between (SDM 3A 12.6). IRET is the
- * one that neither leaves the CPL nor exits to a hypervisor below.
- */
-static void serialize_host(void)
+/* IRET serializes, and neither leaves the CPL nor exits to a hypervisor below. */
+void x86_thunk_serialize(void)
 {
     uint64_t scratch;
 
@@ -427,7 +423,7 @@ static struct x86_thunk *make(struct x86_thunks *thunks, const struct x86_insn *
     else
         put_vector_thunk(&e, insn, f, t->flags);
     thunks->used = ALIGN_UP((size_t)(e.at - thunks->write_map), 16);
-    serialize_host();
+    x86_thunk_serialize();
     return t;
 }
 

@@ -66,4 +66,10 @@ const struct x86_thunk *x86_thunk_get(struct x86_cpu *cpu, const struct x86_insn
 enum x86_result x86_thunk_run(struct x86_cpu *cpu, const struct x86_insn *insn,
                               const struct x86_thunk *thunk);
 
+/*
+ * Code was written through one address and will be fetched through another: the
+ * processor wants a serializing instruction between (SDM 3A 12.6). For all who make code.
+ */
+void x86_thunk_serialize(void);
+
 #endif

@@ -129,7 +129,6 @@ struct bt_block {
     uint32_t bytes;
     uint32_t entry_host, entry_saved, entry_checked; /* code offsets */
     uint32_t code, code_size;
-    uint16_t count;
     bool dead;             /* atomic */
     bool sealed;           /* all stores to its bytes are told by now */
     bool plain;            /* made without groups */
@@ -306,8 +305,6 @@ uint32_t bt_state_key(const struct x86_cpu *cpu);
 /* ---- code.c: the code cache's memory ---- */
 int bt_code_init(struct bt_vm *bvm, size_t size, struct error *err);
 void bt_code_finish(struct bt_vm *bvm);
-/* Code that was written is fetched from now on: by this thread. */
-void bt_code_serialize(void);
 /* The address of the frame for translated code, as GS. */
 void bt_set_gs(const struct bt_vm *bvm, struct bt_frame *frame);
 

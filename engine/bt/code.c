@@ -100,27 +100,6 @@ void bt_code_finish(struct bt_vm *bvm)
     c->write = NULL;
 }
 
-/* IRET serializes, and neither leaves the CPL nor exits to a hypervisor below (SDM 3A 12.6). */
-void bt_code_serialize(void)
-{
-    uint64_t scratch;
-
-    __asm__ volatile("mov %%rsp, %0\n\t"
-                     "pushq $0\n\t"
-                     "mov %%ss, (%%rsp)\n\t"
-                     "push %0\n\t"
-                     "pushfq\n\t"
-                     "pushq $0\n\t"
-                     "mov %%cs, (%%rsp)\n\t"
-                     "lea 1f(%%rip), %0\n\t"
-                     "push %0\n\t"
-                     "iretq\n"
-                     "1:"
-                     : "=&r"(scratch)
-                     :
-                     : "memory", "cc");
-}
-
 void bt_set_gs(const struct bt_vm *bvm, struct bt_frame *frame)
 {
     if (bvm->fsgsbase)

@@ -17,10 +17,6 @@ static void put_prefixes(struct emit *e, unsigned flags, bool gs)
         put8(e, 0xf0);
     if (flags & EMIT_66)
         put8(e, 0x66);
-    if (flags & EMIT_F3)
-        put8(e, 0xf3);
-    if (flags & EMIT_F2)
-        put8(e, 0xf2);
 }
 
 static void put_opcode(struct emit *e, unsigned opcode)

@@ -81,8 +81,6 @@ static inline struct host_mem host_at(enum bt_reg base, int32_t disp)
 
 #define EMIT_W    BIT(0) /* 64 bits */
 #define EMIT_66   BIT(1) /* 16 bits, or mandatory */
-#define EMIT_F3   BIT(2)
-#define EMIT_F2   BIT(3)
 #define EMIT_BYTE BIT(4) /* registers 4..7 are SPL … DIL */
 #define EMIT_LOCK BIT(5)
 

@@ -200,7 +200,7 @@ void bt_make_plan(struct bt_translation *t)
     for (unsigned i = 0; i < t->count; i++) {
         const struct x86_insn *insn = &t->insn[i];
         struct bt_plan *p = &t->plan[i];
-        bool is_inline = bt_is_inline(t, insn);
+        bool is_inline = t->is_inline[i] = bt_is_inline(t, insn);
         bool alone = t->plain || bt_is_poly(t->bvm, t->rip + t->insn_offset[i]);
 
         *p = (struct bt_plan){0};

@@ -220,5 +220,5 @@ void bt_stubs_make(struct bt_vm *bvm)
     put8(&e, 0xc3);
     emit_align(&e, 0, 64);
     code->used = code->fixed = emit_offset(&e);
-    bt_code_serialize();
+    x86_thunk_serialize();
 }

@@ -129,7 +129,7 @@ static enum bt_flags first_want(const struct bt_translation *t)
         const struct x86_insn *insn = &t->insn[i];
         enum bt_flags_need need = bt_flags_need(t, insn);
 
-        if (!bt_is_inline(t, insn))
+        if (!t->is_inline[i])
             return BT_FLAGS_SAVED;
         for (unsigned n = 0; n < 2; n++) {
             const struct bt_access *a = &t->plan[i].access[n];
@@ -176,7 +176,7 @@ static void put_insn(struct bt_translation *t)
 {
     unsigned first = t->later_count;
 
-    if (!bt_is_inline(t, bt_now(t)) || !(bt_put_special(t) || bt_put_native(t)))
+    if (!t->is_inline[t->now] || !(bt_put_special(t) || bt_put_native(t)))
         bt_put_generic(t);
     for (unsigned i = first; i < t->later_count; i++) {
         if (t->later[i].kind == BT_LATER_ACCESS)
@@ -189,7 +189,7 @@ static bool has_left(const struct bt_translation *t)
 {
     unsigned id = bt_now(t)->id;
 
-    return (id == X86_JMP || id == X86_CALL || id == X86_RET) && bt_is_inline(t, bt_now(t));
+    return (id == X86_JMP || id == X86_CALL || id == X86_RET) && t->is_inline[t->now];
 }
 
 static void put_block(struct bt_translation *t)
@@ -265,7 +265,6 @@ struct bt_block *bt_translate(struct bt_vcpu *bv, struct bt_page *page, bool pla
     bt_make_plan(t);
     put_block(t);
     base_assert(t->e.at < t->e.end);
-    t->block->count = (uint16_t)t->count;
     t->block->code_size = emit_offset(&t->e) - t->block->code;
     code->used = emit_offset(&t->e);
     note_bytes(t);
@@ -277,6 +276,6 @@ struct bt_block *bt_translate(struct bt_vcpu *bv, struct bt_page *page, bool pla
     if (unlikely(bvm->vm->trace.mask & BIT64(TRACE_CODE)))
         bt_dump(t);
     __atomic_add_fetch(&bvm->published, 1, __ATOMIC_RELEASE);
-    bt_code_serialize();
+    x86_thunk_serialize();
     return t->block;
 }

@@ -78,6 +78,7 @@ struct bt_translation {
     uint8_t mmu;
     struct x86_insn insn[BT_MAX_INSNS];
     uint16_t insn_offset[BT_MAX_INSNS];
+    bool is_inline[BT_MAX_INSNS];    /* has a translation; by the plan */
     uint32_t insn_end[BT_MAX_INSNS]; /* code offsets, for dumps */
     struct bt_plan plan[BT_MAX_INSNS];
     struct bt_later later[BT_LATER_MAX];
