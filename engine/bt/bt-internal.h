@@ -71,10 +71,10 @@ struct bt_frame {
     uint64_t kept;         /* a value between the two accesses of PUSH or CALL */
     struct bt_site *site;  /* who called; NULL: an indirect branch that nobody knows */
     uint64_t target;       /* host code to go on at */
-    struct bt_site *branch_site;       /* the latest indirect branch */
+    uint32_t branch;                   /* code offset of the latest indirect branch's site */
     uint32_t itlb[1U << BT_ITLB_BITS]; /* bt_page.id of pages that may be run now */
     struct bt_slot slot[X86_MMU_COUNT][BT_SLOTS];
-    uint32_t jump[BT_CLASSES][1U << BT_JUMP_BITS]; /* code offsets; 0: the stub that asks */
+    uint32_t jump[BT_CLASSES][1U << BT_JUMP_BITS]; /* host addresses, below 4 GiB */
     uint8_t scratch[4096];
     struct x86_tlb tlb;
 };
@@ -103,7 +103,8 @@ struct bt_site {
     bool group;      /* other accesses count on this check */
     bool poly;       /* looks in the TLB itself */
     bool vec;        /* the code behind counts on vector registers being live */
-    uint16_t misses; /* while the TLB had it */
+    uint16_t misses; /* while the TLB had it, since then */
+    uint32_t since;  /* host's time stamp, in units of 1024 */
     uint16_t index;  /* of the instruction in the block, for counts */
     union {
         const struct x86_insn *insn; /* generic */

@@ -164,20 +164,29 @@ static void look_around(struct bt_vcpu *bv)
     bt_check_generation(bv);
 }
 
+/* All of the class's indirect branches lead to the stub that asks. */
+static void forget_jumps(struct bt_vcpu *bv, enum bt_class class)
+{
+    uint32_t *jump = bv->frame->jump[class], stub = (uint32_t)(uintptr_t)bv->bvm->code.exec;
+
+    for (unsigned i = 0; i < ARRAY_SIZE(bv->frame->jump[class]); i++)
+        jump[i] = stub;
+}
+
 /* The frame's tables are for this key and for what the cache holds. */
 static void check_tables(struct bt_vcpu *bv)
 {
-    struct bt_frame *f = bv->frame;
     uint32_t epoch = __atomic_load_n(&bv->bvm->epoch, __ATOMIC_SEQ_CST);
     enum bt_class class = bt_class_of(bv->key);
 
     if (unlikely(bv->epoch != epoch)) {
-        memset(f->jump, 0, sizeof(f->jump));
+        for (unsigned c = 0; c < BT_CLASSES; c++)
+            forget_jumps(bv, c);
         bt_forget(bv);
         bv->epoch = epoch;
     }
     if (unlikely(bv->class_key[class] != bv->key)) {
-        memset(f->jump[class], 0, sizeof(f->jump[class]));
+        forget_jumps(bv, class);
         bv->class_key[class] = bv->key;
     }
 }
@@ -212,10 +221,11 @@ static enum bt_next step(struct bt_vcpu *bv)
 static bool check_branch(struct bt_vcpu *bv)
 {
     struct x86_cpu *cpu = &bv->vcpu->cpu;
-    const struct bt_site *site = bv->frame->branch_site;
+    const struct bt_site *site;
 
     if (likely(cpu->mode != X86_MODE_64 || (uint64_t)((int64_t)(cpu->s.rip << 16) >> 16) == cpu->s.rip))
         return true;
+    site = (const struct bt_site *)(uintptr_t)load_le64(bv->bvm->code.exec + bv->frame->branch);
     cpu->s.rip = site->block->rip + site->offset;
     cpu->s.gpr[X86_RSP] -= site->undo;
     cpu->instructions -= bv->bvm->vm->icount.on; /* it was counted */

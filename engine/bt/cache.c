@@ -231,7 +231,8 @@ static void unlink_exit(struct bt_vm *bvm, struct bt_site *exit)
 void bt_remember_jump(struct bt_vcpu *bv, struct bt_block *block)
 {
     if (block->sealed && !block->plain && !bt_is_dead(block))
-        bv->frame->jump[bt_class_of(block->key)][block->rip & (BIT(BT_JUMP_BITS) - 1)] = block->entry_checked;
+        bv->frame->jump[bt_class_of(block->key)][block->rip & (BIT(BT_JUMP_BITS) - 1)] =
+            (uint32_t)(uintptr_t)bv->bvm->code.exec + block->entry_checked;
 }
 
 /* ---- blocks ---- */

@@ -164,11 +164,17 @@ void bt_put_limit(struct bt_translation *t)
 
 /* ---- others ---- */
 
+static void put_site(struct emit *e, const struct bt_site *site)
+{
+    put64(e, (uint64_t)(uintptr_t)site);
+}
+
 void bt_put_indirect(struct bt_translation *t)
 {
     struct host_mem table = HOST_FRAME(jump);
     struct bt_site *site = bt_new_site(t, BT_SITE_BRANCH);
     struct emit *e = &t->e;
+    uint32_t branch;
 
     site->undo = bt_now(t)->id == X86_RET ? (uint32_t)bt_stack_move(bt_now(t)) : 0;
     table.base = HOST_NONE;
@@ -177,12 +183,13 @@ void bt_put_indirect(struct bt_translation *t)
     table.disp += (int32_t)(bt_class_of(t->bv->key) * sizeof(t->bv->frame->jump[0]));
     put_count(t);
     bt_flags_saved(t);
-    emit_mov_imm(e, HOST_RAX, (uint64_t)(uintptr_t)site);
-    emit_store(e, HOST_RAX, HOST_FRAME(branch_site));
+    emit_store_imm32(e, HOST_FRAME(branch), 0);
+    branch = emit_offset(e) - 4;
     emit_rr(e, 0, 0x0fb7, HOST_RAX, HOST_RCX); /* movzx eax, cx */
     emit_load32(e, HOST_RAX, table);
-    emit_lea32(e, HOST_RAX, host_at(HOST_RAX, (int32_t)(uintptr_t)t->bvm->code.exec));
     emit_rr(e, 0, 0xff, 4, HOST_RAX); /* jmp */
+    store_le32(e->base + branch, emit_offset(e));
+    put_site(e, site);
 }
 
 static struct bt_site *generic_site(struct bt_translation *t)
@@ -193,11 +200,6 @@ static struct bt_site *generic_site(struct bt_translation *t)
     *insn = *bt_now(t);
     site->insn = insn;
     return site;
-}
-
-static void put_site(struct emit *e, const struct bt_site *site)
-{
-    put64(e, (uint64_t)(uintptr_t)site);
 }
 
 void bt_put_generic(struct bt_translation *t)
