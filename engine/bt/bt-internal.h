@@ -57,6 +57,8 @@ enum bt_class { BT_CLASS_USER, BT_CLASS_KERNEL, BT_CLASS_KERNEL_AC, BT_CLASS_OTH
 #define BT_JUMP_BITS 16 /* by the low bits of the target: MOVZX needs no flags */
 #define BT_ITLB_BITS 8
 
+#define BT_SHADOW_WORDS 2048
+
 struct bt_frame {
     struct bt_frame *self;
     struct x86_cpu *cpu;
@@ -69,6 +71,9 @@ struct bt_frame {
     uint64_t count, limit; /* --icount: instructions before the block that runs; where no block may begin */
     uint64_t lin;          /* of the access that missed; or where an indirect branch led */
     uint64_t kept;         /* a value between the two accesses of PUSH or CALL */
+    uint64_t host_sp;      /* C's stack */
+    uint64_t shadow_sp;    /* translated code's, while C runs */
+    uint64_t shadow_top, shadow_low; /* the latter: a CALL below it starts anew */
     struct bt_site *site;  /* who called; NULL: an indirect branch that nobody knows */
     uint64_t target;       /* host code to go on at */
     uint32_t branch;                   /* code offset of the latest indirect branch's site */
@@ -76,6 +81,13 @@ struct bt_frame {
     struct bt_slot slot[X86_MMU_COUNT][BT_SLOTS];
     uint32_t jump[BT_CLASSES][1U << BT_JUMP_BITS]; /* host addresses, below 4 GiB */
     uint8_t scratch[4096];
+    /*
+     * Translated code's stack, where each CALL of the guest leaves its return address and the host's: a RET that
+     * leads where its CALL said is the host's RET, which the processor predicts. Whoever enters translated code,
+     * and a RET that finds something else, begins at the top again, where an address lies that none matches.
+     */
+    uint8_t signal_room[KIB(24)];
+    uint64_t shadow[BT_SHADOW_WORDS];
     struct x86_tlb tlb;
 };
 

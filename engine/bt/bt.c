@@ -76,6 +76,18 @@ static void bt_vcpu_finish(struct vcpu *vcpu)
     vcpu->engine_data = NULL;
 }
 
+/* At the top a return address that no RET matches, and the stub for those that nobody knows. */
+static void init_shadow(struct bt_vcpu *bv)
+{
+    struct bt_frame *f = bv->frame;
+    uint64_t *top = &f->shadow[BT_SHADOW_WORDS - 2];
+
+    top[0] = (uint64_t)(uintptr_t)bv->bvm->code.exec;
+    top[1] = bv->bvm->none;
+    f->shadow_top = (uint64_t)(uintptr_t)top;
+    f->shadow_low = (uint64_t)(uintptr_t)&f->shadow[2];
+}
+
 static int bt_vcpu_init(struct vcpu *vcpu, struct error *err)
 {
     struct vm *vm = vcpu->vm;
@@ -99,6 +111,7 @@ static int bt_vcpu_init(struct vcpu *vcpu, struct error *err)
     bv->frame->cpu = &vcpu->cpu;
     bv->frame->vec_dead = 1;
     bv->frame->host_mxcsr = X86_MXCSR_INIT;
+    init_shadow(bv);
     vcpu->cpu.tlb = &bv->frame->tlb;
     bt_forget(bv);
     r = thunk_memory_init(&bv->thunks);
