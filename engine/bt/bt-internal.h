@@ -55,7 +55,8 @@ struct bt_slot {
 enum bt_class { BT_CLASS_USER, BT_CLASS_KERNEL, BT_CLASS_KERNEL_AC, BT_CLASS_OTHER, BT_CLASSES };
 
 #define BT_JUMP_BITS 16 /* by the low bits of the target: MOVZX needs no flags */
-#define BT_ITLB_BITS 8
+#define BT_ITLB_BITS 12
+#define BT_ITLB_LIST 512
 
 #define BT_SHADOW_WORDS 2048
 
@@ -153,10 +154,10 @@ struct bt_block {
     const uint8_t *bytes_seen; /* as decoded; only while not sealed */
 };
 
-/* A linear page of code under one key. */
+/* A linear page of code, for programs or for supervisors. */
 struct bt_page {
     uint64_t lin, gpa;
-    uint32_t key;
+    bool user;
     uint32_t id; /* even; unique in the VM */
     uint8_t *host;
     struct bt_ram *ram; /* NULL: ROM */
@@ -233,6 +234,10 @@ struct bt_vcpu {
     uint32_t epoch; /* of the cache that the frame's tables belong to */
     uint32_t class_key[BT_CLASSES];
     uint64_t generation; /* of the TLB that slots and itlb were filled from */
+    /* Where itlb is not 0 it has the number of this page; the list has the places that may be so. */
+    struct bt_page *itlb_page[1U << BT_ITLB_BITS];
+    uint16_t itlb_used[BT_ITLB_LIST];
+    unsigned itlb_count; /* more than the list has room for: anywhere */
     struct events events;
     bool single; /* run by x86_step(): TF, breakpoints, an interrupt shadow */
 

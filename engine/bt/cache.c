@@ -127,7 +127,7 @@ static struct bt_page *create_page(struct bt_vcpu *bv, uint64_t lin, const struc
         .lin = lin - offset,
         .gpa = t->gpa - offset,
         .host = (uint8_t *)t->host - offset,
-        .key = bv->key,
+        .user = bv->vcpu->cpu.cpl == 3,
         .id = bvm->next_id,
         .ram = bt_ram_of(bvm->vm, t->gpa - offset),
     };
@@ -143,12 +143,25 @@ static struct bt_page *create_page(struct bt_vcpu *bv, uint64_t lin, const struc
 
 struct bt_page *bt_known_page(const struct bt_vcpu *bv, uint64_t lin)
 {
-    uint32_t seen = bv->frame->itlb[bt_itlb_slot(lin)];
-    struct bt_page *page = bv->bvm->by_lin[hash_lin(lin)];
+    unsigned slot = bt_itlb_slot(lin);
+    struct bt_page *page = bv->itlb_page[slot];
 
-    while (page && !(page->lin == (lin & ~4095ULL) && page->id == seen && page->key == bv->key))
-        page = page->next_lin;
-    return page;
+    return bv->frame->itlb[slot] && page->lin == (lin & ~4095ULL) && page->user == (bv->vcpu->cpu.cpl == 3)
+               ? page
+               : NULL;
+}
+
+static void remember_page(struct bt_vcpu *bv, struct bt_page *page)
+{
+    unsigned slot = bt_itlb_slot(page->lin);
+
+    if (!bv->frame->itlb[slot]) {
+        if (bv->itlb_count < BT_ITLB_LIST)
+            bv->itlb_used[bv->itlb_count] = (uint16_t)slot;
+        bv->itlb_count++;
+    }
+    bv->itlb_page[slot] = page;
+    bv->frame->itlb[slot] = page->id;
 }
 
 struct bt_page *bt_find_page(struct bt_vcpu *bv, uint64_t lin)
@@ -156,15 +169,13 @@ struct bt_page *bt_find_page(struct bt_vcpu *bv, uint64_t lin)
     struct bt_vm *bvm = bv->bvm;
     struct x86_cpu *cpu = &bv->vcpu->cpu;
     uint64_t lin_page = lin & ~4095ULL;
-    uint32_t *seen = &bv->frame->itlb[bt_itlb_slot(lin)];
     struct x86_translation t;
-    struct bt_page *page;
+    struct bt_page *page = bt_known_page(bv, lin);
 
-    bt_lock(bvm);
-    page = bt_known_page(bv, lin);
-    if (page)
+    if (page) {
+        bt_lock(bvm);
         return page;
-    bt_unlock(bvm);
+    }
     bv->next = BT_STEP;
     if (cpu->mode == X86_MODE_64 && (uint64_t)((int64_t)(lin << 16) >> 16) != lin)
         return NULL;
@@ -177,12 +188,12 @@ struct bt_page *bt_find_page(struct bt_vcpu *bv, uint64_t lin)
     bt_check_generation(bv);
     bt_lock(bvm);
     for (page = bvm->by_lin[hash_lin(lin)]; page; page = page->next_lin) {
-        if (page->lin == lin_page && page->gpa == (t.gpa & ~4095ULL) && page->key == bv->key)
+        if (page->lin == lin_page && page->gpa == (t.gpa & ~4095ULL) && page->user == (cpu->cpl == 3))
             break;
     }
     if (!page)
         page = create_page(bv, lin, &t);
-    *seen = page->id;
+    remember_page(bv, page);
     return page;
 }
 
@@ -314,8 +325,8 @@ static struct bt_block *find_block(struct bt_vcpu *bv, const struct bt_page *pag
     struct bt_vm *bvm = bv->bvm;
     struct bt_block *block = bvm->hash[hash_block(rip, bv->key)];
 
-    while (block && !(block->rip == rip && block->page == page && block->plain == plain &&
-                      second_page_valid(bv, block)))
+    while (block && !(block->rip == rip && block->key == bv->key && block->page == page &&
+                      block->plain == plain && second_page_valid(bv, block)))
         block = block->next_hash;
     if (block && !block->sealed && !verify(bv, block)) {
         bt_kill(bvm, block);

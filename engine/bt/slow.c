@@ -26,8 +26,13 @@ void bt_forget_slots(struct bt_vcpu *bv)
 void bt_forget(struct bt_vcpu *bv)
 {
     bt_forget_slots(bv);
-    for (unsigned i = 0; i < ARRAY_SIZE(bv->frame->itlb); i++)
-        bv->frame->itlb[i] = 0;
+    if (bv->itlb_count > BT_ITLB_LIST) {
+        memset(bv->frame->itlb, 0, sizeof(bv->frame->itlb));
+    } else {
+        for (unsigned i = 0; i < bv->itlb_count; i++)
+            bv->frame->itlb[bv->itlb_used[i]] = 0;
+    }
+    bv->itlb_count = 0;
 }
 
 bool bt_check_generation(struct bt_vcpu *bv)
