@@ -55,7 +55,7 @@ struct bt_slot {
 enum bt_class { BT_CLASS_USER, BT_CLASS_KERNEL, BT_CLASS_KERNEL_AC, BT_CLASS_OTHER, BT_CLASSES };
 
 #define BT_JUMP_BITS 16 /* by the low bits of the target: MOVZX needs no flags */
-#define BT_ITLB_BITS 8
+#define BT_ITLB_BITS 10
 
 struct bt_frame {
     struct bt_frame *self;
@@ -166,7 +166,7 @@ struct bt_ram {
 #define BT_ARENA_CHUNK   MIB(1)
 #define BT_ARENA_CHUNKS  96
 #define BT_ARENA_RESERVE KIB(64)
-#define BT_HASH_BITS     15
+#define BT_HASH_BITS     17
 #define BT_PAGE_BITS     12
 #define BT_POLY_BITS     12
 #define BT_MAX_INSNS     64
@@ -220,6 +220,7 @@ struct bt_vcpu {
     uint32_t epoch; /* of the cache that the frame's tables belong to */
     uint32_t class_key[BT_CLASSES];
     uint64_t generation; /* of the TLB that slots and itlb were filled from */
+    struct bt_page *itlb_page[1U << BT_ITLB_BITS]; /* whose id frame.itlb has; valid only where that is not 0 */
     struct events events;
     bool single; /* run by x86_step(): TF, breakpoints, an interrupt shadow */
 
