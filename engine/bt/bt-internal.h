@@ -316,10 +316,13 @@ typedef void bt_enter_fn(struct bt_frame *frame, const void *code);
 /* ---- slow.c: what stubs call ---- */
 /* Sees to frame->site. Returns the host address to go on at, 0: leave translated code (bt_vcpu.next). */
 uint64_t bt_slow(struct bt_frame *frame);
-/* Copies of translations go: slots; and the pages that may be run. */
-void bt_forget_slots(struct bt_vcpu *bv);
+
+/* ---- copies.c: copies of translations, in slots and the itlb ---- */
+void bt_fill_slot(struct bt_vcpu *bv, unsigned mmu, unsigned number, const struct x86_tlb_entry *e);
+/* All go; those that give write rights to a page of RAM. */
 void bt_forget(struct bt_vcpu *bv);
-/* After C code ran: if the TLB was flushed, so are the copies. True: it was. */
+void bt_forget_writes(struct bt_vcpu *bv, const uint8_t *page);
+/* After C code ran: copies of what the TLB has dropped go. True: it dropped something. */
 bool bt_check_generation(struct bt_vcpu *bv);
 
 /* ---- cache.c ---- */
