@@ -55,7 +55,7 @@ struct bt_slot {
 enum bt_class { BT_CLASS_USER, BT_CLASS_KERNEL, BT_CLASS_KERNEL_AC, BT_CLASS_OTHER, BT_CLASSES };
 
 #define BT_JUMP_BITS 16 /* by the low bits of the target: MOVZX needs no flags */
-#define BT_ITLB_BITS 10
+#define BT_ITLB_BITS 12
 
 struct bt_frame {
     struct bt_frame *self;
@@ -220,7 +220,8 @@ struct bt_vcpu {
     uint32_t epoch; /* of the cache that the frame's tables belong to */
     uint32_t class_key[BT_CLASSES];
     uint64_t generation; /* of the TLB that slots and itlb were filled from */
-    struct bt_page *itlb_page[1U << BT_ITLB_BITS]; /* whose id frame.itlb has; valid only where that is not 0 */
+    struct bt_page *itlb_page[1U << BT_ITLB_BITS];    /* whose id frame.itlb has; only where that is not 0 */
+    uint64_t itlb_used[(1U << BT_ITLB_BITS) / 64]; /* bits: where it is not 0 */
     struct events events;
     bool single; /* run by x86_step(): TF, breakpoints, an interrupt shadow */
 
@@ -319,6 +320,8 @@ uint64_t bt_slow(struct bt_frame *frame);
 
 /* ---- copies.c: copies of translations, in slots and the itlb ---- */
 void bt_fill_slot(struct bt_vcpu *bv, unsigned mmu, unsigned number, const struct x86_tlb_entry *e);
+/* The page may be run where it lies. */
+void bt_fill_itlb(struct bt_vcpu *bv, struct bt_page *page);
 /* All go; those that give write rights to a page of RAM. */
 void bt_forget(struct bt_vcpu *bv);
 void bt_forget_writes(struct bt_vcpu *bv, const uint8_t *page);

@@ -154,7 +154,6 @@ struct bt_page *bt_find_page(struct bt_vcpu *bv, uint64_t lin)
     struct bt_vm *bvm = bv->bvm;
     struct x86_cpu *cpu = &bv->vcpu->cpu;
     uint64_t lin_page = lin & ~4095ULL;
-    unsigned slot = bt_itlb_slot(lin);
     struct x86_translation t;
     struct bt_page *page;
 
@@ -180,8 +179,7 @@ struct bt_page *bt_find_page(struct bt_vcpu *bv, uint64_t lin)
     }
     if (!page)
         page = create_page(bv, lin, &t);
-    bv->frame->itlb[slot] = page->id;
-    bv->itlb_page[slot] = page;
+    bt_fill_itlb(bv, page);
     return page;
 }
 

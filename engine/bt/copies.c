@@ -24,9 +24,37 @@ static void forget_slots(struct bt_vcpu *bv)
 void bt_forget(struct bt_vcpu *bv)
 {
     forget_slots(bv);
-    for (unsigned i = 0; i < ARRAY_SIZE(bv->frame->itlb); i++)
-        bv->frame->itlb[i] = 0;
+    memset(bv->frame->itlb, 0, sizeof(bv->frame->itlb));
+    memset(bv->itlb_used, 0, sizeof(bv->itlb_used));
 }
+
+void bt_fill_itlb(struct bt_vcpu *bv, struct bt_page *page)
+{
+    unsigned n = bt_itlb_slot(page->lin);
+
+    bv->frame->itlb[n] = page->id;
+    bv->itlb_page[n] = page;
+    bv->itlb_used[n / 64] |= BIT64(n % 64);
+}
+
+static void empty_itlb(struct bt_vcpu *bv, unsigned n)
+{
+    bv->frame->itlb[n] = 0;
+    bv->itlb_used[n / 64] &= ~BIT64(n % 64);
+}
+
+static unsigned next_used(const struct bt_vcpu *bv, unsigned n)
+{
+    for (; n < BIT(BT_ITLB_BITS); n = (n | 63) + 1) {
+        uint64_t left = bv->itlb_used[n / 64] >> (n % 64);
+
+        if (left)
+            return n + (unsigned)__builtin_ctzll(left);
+    }
+    return n;
+}
+
+#define FOR_EACH_USED(bv, n) for (unsigned n = next_used(bv, 0); n < BIT(BT_ITLB_BITS); n = next_used(bv, n + 1))
 
 void bt_fill_slot(struct bt_vcpu *bv, unsigned mmu, unsigned number, const struct x86_tlb_entry *e)
 {
@@ -65,15 +93,15 @@ static void forget_region(struct bt_vcpu *bv, uint64_t lin, unsigned bits)
         }
     }
     if (bits == 12) {
-        unsigned slot = bt_itlb_slot(lin);
+        unsigned n = bt_itlb_slot(lin);
 
-        if (f->itlb[slot] && bv->itlb_page[slot]->lin == lin)
-            f->itlb[slot] = 0;
+        if (f->itlb[n] && bv->itlb_page[n]->lin == lin)
+            empty_itlb(bv, n);
         return;
     }
-    for (unsigned i = 0; i < ARRAY_SIZE(f->itlb); i++) {
-        if (f->itlb[i] && !((bv->itlb_page[i]->lin ^ lin) >> bits))
-            f->itlb[i] = 0;
+    FOR_EACH_USED (bv, n) {
+        if (!((bv->itlb_page[n]->lin ^ lin) >> bits))
+            empty_itlb(bv, n);
     }
 }
 
@@ -95,14 +123,11 @@ static void forget_local(struct bt_vcpu *bv)
                 empty_slot(bv, slot);
         }
     }
-    for (unsigned i = 0; i < ARRAY_SIZE(f->itlb); i++) {
-        unsigned table;
+    FOR_EACH_USED (bv, n) {
+        bool user = (bv->itlb_page[n]->key >> 2 & 3) == 3;
 
-        if (!f->itlb[i])
-            continue;
-        table = (bv->itlb_page[i]->key >> 2 & 3) == 3 ? X86_TLB_FETCH_USER : X86_TLB_FETCH_KERNEL;
-        if (!holds(bv, table, bv->itlb_page[i]->lin))
-            f->itlb[i] = 0;
+        if (!holds(bv, user ? X86_TLB_FETCH_USER : X86_TLB_FETCH_KERNEL, bv->itlb_page[n]->lin))
+            empty_itlb(bv, n);
     }
 }
 
