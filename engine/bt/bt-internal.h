@@ -219,8 +219,8 @@ struct bt_vcpu {
     uint32_t key;   /* of the present state */
     uint32_t epoch; /* of the cache that the frame's tables belong to */
     uint32_t class_key[BT_CLASSES];
-    uint64_t generation; /* of the TLB that slots and itlb were filled from */
-    struct bt_page *itlb_page[1U << BT_ITLB_BITS];    /* whose id frame.itlb has; only where that is not 0 */
+    uint64_t generation;                           /* of the TLB that slots and itlb were filled from */
+    struct bt_page *itlb_page[1U << BT_ITLB_BITS]; /* whose id frame.itlb has; only where that is not 0 */
     uint64_t itlb_used[(1U << BT_ITLB_BITS) / 64]; /* bits: where it is not 0 */
     struct events events;
     bool single; /* run by x86_step(): TF, breakpoints, an interrupt shadow */

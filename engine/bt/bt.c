@@ -145,12 +145,11 @@ uint32_t bt_state_key(const struct x86_cpu *cpu)
     bool stack32 = cpu->mode != X86_MODE_64 && s->seg[X86_SS].attr & X86_SEG_DB;
     bool unmasked = (s->mxcsr & X86_MXCSR_MASKS) != X86_MXCSR_MASKS;
 
-    return cpu->mode | (uint32_t)cpu->cpl << 2 | (uint32_t)cpu->flat << 4 |
-           (uint32_t)stack32 << 5 | (uint32_t)(s->cr0 & 15) << 6 |
-           (uint32_t) !!(s->cr4 & X86_CR4_OSFXSR) << 10 | (uint32_t) !!(s->cr4 & X86_CR4_OSXSAVE) << 11 |
-           (uint32_t) !!(s->rflags & X86_FL_VM) << 12 | (alignment ? BT_KEY_ALIGNED : 0U) |
-           (uint32_t)(s->xcr0 >> 1 & 3) << 14 | (uint32_t)cpu->mmu_index << 16 |
-           (unmasked ? BT_KEY_UNMASKED : 0U);
+    return cpu->mode | (uint32_t)cpu->cpl << 2 | (uint32_t)cpu->flat << 4 | (uint32_t)stack32 << 5 |
+           (uint32_t)(s->cr0 & 15) << 6 | (uint32_t) !!(s->cr4 & X86_CR4_OSFXSR) << 10 |
+           (uint32_t) !!(s->cr4 & X86_CR4_OSXSAVE) << 11 | (uint32_t) !!(s->rflags & X86_FL_VM) << 12 |
+           (alignment ? BT_KEY_ALIGNED : 0U) | (uint32_t)(s->xcr0 >> 1 & 3) << 14 |
+           (uint32_t)cpu->mmu_index << 16 | (unmasked ? BT_KEY_UNMASKED : 0U);
 }
 
 /* After an instruction or event that may have changed more than registers and memory. */

@@ -54,7 +54,8 @@ static unsigned next_used(const struct bt_vcpu *bv, unsigned n)
     return n;
 }
 
-#define FOR_EACH_USED(bv, n) for (unsigned n = next_used(bv, 0); n < BIT(BT_ITLB_BITS); n = next_used(bv, n + 1))
+#define FOR_EACH_USED(bv, n)                                                                                 \
+    for (unsigned n = next_used(bv, 0); n < BIT(BT_ITLB_BITS); n = next_used(bv, n + 1))
 
 void bt_fill_slot(struct bt_vcpu *bv, unsigned mmu, unsigned number, const struct x86_tlb_entry *e)
 {
@@ -99,7 +100,8 @@ static void forget_region(struct bt_vcpu *bv, uint64_t lin, unsigned bits)
             empty_itlb(bv, n);
         return;
     }
-    FOR_EACH_USED (bv, n) {
+    FOR_EACH_USED(bv, n)
+    {
         if (!((bv->itlb_page[n]->lin ^ lin) >> bits))
             empty_itlb(bv, n);
     }
@@ -123,7 +125,8 @@ static void forget_local(struct bt_vcpu *bv)
                 empty_slot(bv, slot);
         }
     }
-    FOR_EACH_USED (bv, n) {
+    FOR_EACH_USED(bv, n)
+    {
         bool user = (bv->itlb_page[n]->key >> 2 & 3) == 3;
 
         if (!holds(bv, user ? X86_TLB_FETCH_USER : X86_TLB_FETCH_KERNEL, bv->itlb_page[n]->lin))
