@@ -56,7 +56,6 @@ enum bt_class { BT_CLASS_USER, BT_CLASS_KERNEL, BT_CLASS_KERNEL_AC, BT_CLASS_OTH
 
 #define BT_JUMP_BITS 16 /* by the low bits of the target: MOVZX needs no flags */
 #define BT_ITLB_BITS 12
-#define BT_ITLB_LIST 512
 
 #define BT_SHADOW_WORDS 2048
 
@@ -180,7 +179,7 @@ struct bt_ram {
 #define BT_ARENA_CHUNK   MIB(1)
 #define BT_ARENA_CHUNKS  96
 #define BT_ARENA_RESERVE KIB(64)
-#define BT_HASH_BITS     15
+#define BT_HASH_BITS     17
 #define BT_PAGE_BITS     12
 #define BT_POLY_BITS     12
 #define BT_MAX_INSNS     64
@@ -233,11 +232,9 @@ struct bt_vcpu {
     uint32_t key;   /* of the present state */
     uint32_t epoch; /* of the cache that the frame's tables belong to */
     uint32_t class_key[BT_CLASSES];
-    uint64_t generation; /* of the TLB that slots and itlb were filled from */
-    /* Where itlb is not 0 it has the number of this page; the list has the places that may be so. */
-    struct bt_page *itlb_page[1U << BT_ITLB_BITS];
-    uint16_t itlb_used[BT_ITLB_LIST];
-    unsigned itlb_count; /* more than the list has room for: anywhere */
+    uint64_t generation;                           /* of the TLB that slots and itlb were filled from */
+    struct bt_page *itlb_page[1U << BT_ITLB_BITS]; /* whose id frame.itlb has; only where that is not 0 */
+    uint64_t itlb_used[(1U << BT_ITLB_BITS) / 64]; /* bits: where it is not 0 */
     struct events events;
     bool single; /* run by x86_step(): TF, breakpoints, an interrupt shadow */
 
@@ -333,10 +330,15 @@ typedef void bt_enter_fn(struct bt_frame *frame, const void *code);
 /* ---- slow.c: what stubs call ---- */
 /* Sees to frame->site. Returns the host address to go on at, 0: leave translated code (bt_vcpu.next). */
 uint64_t bt_slow(struct bt_frame *frame);
-/* Copies of translations go: slots; and the pages that may be run. */
-void bt_forget_slots(struct bt_vcpu *bv);
+
+/* ---- copies.c: copies of translations, in slots and the itlb ---- */
+void bt_fill_slot(struct bt_vcpu *bv, unsigned mmu, unsigned number, const struct x86_tlb_entry *e);
+/* The page may be run where it lies. */
+void bt_fill_itlb(struct bt_vcpu *bv, struct bt_page *page);
+/* All go; those that give write rights to a page of RAM. */
 void bt_forget(struct bt_vcpu *bv);
-/* After C code ran: if the TLB was flushed, so are the copies. True: it was. */
+void bt_forget_writes(struct bt_vcpu *bv, const uint8_t *page);
+/* After C code ran: copies of what the TLB has dropped go. True: it dropped something. */
 bool bt_check_generation(struct bt_vcpu *bv);
 
 /* ---- cache.c ---- */
