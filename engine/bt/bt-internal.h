@@ -190,6 +190,17 @@ struct bt_ram {
 /* EFLAGS.AC at CPL 3 under CR0.AM: all accesses are checked for alignment. */
 #define BT_KEY_ALIGNED BIT(13)
 
+/* Stubs for string instructions: strings.c. */
+enum bt_string_op {
+    BT_STRING_MOVS,
+    BT_STRING_STOS,
+    BT_STRING_LODS,
+    BT_STRING_SCAS,
+    BT_STRING_CMPS,
+    BT_STRING_OPS,
+};
+enum bt_string_repeat { BT_STRING_ONCE, BT_STRING_REP, BT_STRING_REPNE, BT_STRING_REPEATS };
+
 struct bt_code {
     uint8_t *write;      /* the writable mapping */
     const uint8_t *exec; /* the executable one, below 2 GiB */
@@ -197,6 +208,7 @@ struct bt_code {
     size_t used;
     size_t fixed;                          /* stubs, which are never dropped */
     uint32_t enter, slow, leave, vec_load; /* stubs' offsets; 0 is the one for indirect branches */
+    uint32_t string[X86_MMU_COUNT][BT_STRING_OPS][4][BT_STRING_REPEATS]; /* by log2 of the element's size */
 };
 
 struct bt_vm {
