@@ -3,8 +3,8 @@
  * The translator's inside: frames, blocks, sites, and the code cache.
  *
  * Registers in translated code
- *   guest  rdx rbx rbp rsi rdi r8 r9 r12 r13 r14   in the same host register
- *   guest  rax → r15, rcx → r11, rsp → r10;        r10, r11, r15 in the frame
+ *   guest  rdx rbx rbp rsi rdi r8 to r12      in the same host register
+ *   guest  rax → r15, rcx → r14, rsp → r13;   r13, r14, r15 in the frame
  *   host   rcx: addresses; rax: flags and all else; rsp: the host's stack; GS: the frame
  *
  * Flags are where they were made, in EFLAGS, or saved in frame.cc in the form of

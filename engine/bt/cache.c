@@ -184,9 +184,14 @@ struct bt_page *bt_find_page(struct bt_vcpu *bv, uint64_t lin)
 
 /* ---- links ---- */
 
+/* All of the 8 bytes around at once, as other vCPUs run them; see emit_align_patch(). */
 static void patch32(struct bt_vm *bvm, uint32_t at, uint32_t value)
 {
-    __atomic_store_n((uint32_t *)(void *)(bvm->code.write + at), value, __ATOMIC_RELEASE);
+    uint64_t *around = (uint64_t *)(void *)(bvm->code.write + (at & ~7U));
+    unsigned shift = 8 * (at & 7);
+
+    __atomic_store_n(around, (*around & ~((uint64_t)UINT32_MAX << shift)) | (uint64_t)value << shift,
+                     __ATOMIC_RELEASE);
 }
 
 void bt_link(struct bt_vcpu *bv, struct bt_site *exit, struct bt_block *to)

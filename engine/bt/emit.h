@@ -186,5 +186,7 @@ static inline void emit_jrcxz(struct emit *e, unsigned bytes)
 
 /* NOPs until the place after `lead` more bytes is a multiple of n. */
 void emit_align(struct emit *e, unsigned lead, unsigned n);
+/* The same until the 4 bytes there can be written at once, by all processors' word: all in 8 aligned ones. */
+void emit_align_patch(struct emit *e, unsigned lead);
 
 #endif

@@ -69,7 +69,7 @@ static uint32_t put_guard(struct bt_translation *t, uint64_t rip, struct bt_late
     struct host_mem itlb = HOST_FRAME(itlb);
 
     itlb.disp += (int32_t)(4 * bt_itlb_slot(rip));
-    emit_align(&t->e, 8, 4);
+    emit_align_patch(&t->e, 8);
     emit_rm(&t->e, 0, 0x81, 7, itlb);
     put32(&t->e, 1);
     later->from[2] = emit_jcc(&t->e, 5, 0);
@@ -108,7 +108,7 @@ static struct bt_later *put_exit_checks(struct bt_translation *t, uint64_t rip, 
 
 static void put_exit_jump(struct bt_translation *t, struct bt_later *later)
 {
-    emit_align(&t->e, 1, 4);
+    emit_align_patch(&t->e, 1);
     later->site->exit.jump = later->from[0] = emit_jump(&t->e, 0);
 }
 
@@ -125,7 +125,7 @@ void bt_put_branch(struct bt_translation *t, unsigned condition, uint64_t rip)
         struct bt_site *site = exit_site(t, rip);
         struct bt_later *later = bt_new_later(t, BT_LATER_EXIT, site);
 
-        emit_align(&t->e, 2, 4);
+        emit_align_patch(&t->e, 2);
         site->exit.jump = later->from[0] = emit_jcc(&t->e, condition, 0);
     } else if (same_page(t, rip) && rip <= bt_insn_rip(t)) {
         uint32_t skip = emit_jcc(&t->e, condition ^ 1, 0);
@@ -270,7 +270,7 @@ void bt_put_call(struct bt_translation *t, uint64_t rip)
     bt_flags_saved(t);
     later = put_exit_checks(t, rip, !same_page(t, rip), rip <= bt_insn_rip(t));
     put_shadow(t);
-    emit_align(&t->e, 1, 4);
+    emit_align_patch(&t->e, 1);
     later->site->exit.jump = later->from[0] = emit_call(&t->e, 0);
     put_landing(t);
 }

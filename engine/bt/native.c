@@ -303,6 +303,50 @@ static void place_register(struct operand_fix *fix, const struct x86_insn *insn,
     fix->write = op->access & X86_WRITE;
 }
 
+/* MOV and two-operand arithmetic have an opcode for each direction. */
+static bool has_direction(const struct x86_encoding *enc)
+{
+    return !enc->map && !enc->vex && ((enc->opcode < 0x40 && !(enc->opcode & 4)) || (enc->opcode & 0xfc) == 0x88);
+}
+
+static bool lives_in_frame(const struct x86_insn *insn, uint8_t operand)
+{
+    const struct x86_operand *op = &insn->op[operand < 4 ? operand : 0];
+
+    return operand < 4 && op->kind == X86_OP_REG && op->reg_class == X86_RC_GPR && bt_host(op->reg) == HOST_NONE;
+}
+
+/*
+ * A register that lives in the frame as the instruction's memory operand. Only where that changes nothing: not if
+ * 32 bits are written, which clear the other half, nor fewer, which the next load would wait for.
+ */
+static void use_frame_operand(const struct x86_insn *insn, struct x86_encoding *enc, struct host_mem *m)
+{
+    const struct x86_operand *op;
+
+    if (enc->memory || !enc->has_modrm || !is_integer(insn->id) || insn->id == X86_XCHG || insn->id == X86_XADD ||
+        insn->id == X86_BT || insn->id == X86_BTS || insn->id == X86_BTR || insn->id == X86_BTC)
+        return;
+    if (lives_in_frame(insn, enc->reg_operand) && !lives_in_frame(insn, enc->rm_operand) && has_direction(enc)) {
+        uint8_t reg = enc->reg, operand = enc->reg_operand;
+
+        enc->opcode ^= 2;
+        enc->reg = enc->rm;
+        enc->reg_operand = enc->rm_operand;
+        enc->rm = reg;
+        enc->rm_operand = operand;
+    }
+    if (!lives_in_frame(insn, enc->rm_operand))
+        return;
+    op = &insn->op[enc->rm_operand];
+    if (op->access & X86_WRITE && op->size != 8)
+        return;
+    *m = bt_frame_gpr(op->reg);
+    enc->rm_operand = X86_ENCODING_NONE;
+    enc->rm = 0;
+    enc->memory = true;
+}
+
 static bool is_byte(const struct x86_insn *insn)
 {
     for (unsigned i = 0; i < insn->operand_count; i++) {
@@ -330,6 +374,8 @@ bool bt_put_native(struct bt_translation *t)
         want_vectors(t);
     if (enc.memory)
         m = bt_access(t, 0, high);
+    else
+        use_frame_operand(insn, &enc, &m);
     if (bt_flags_need(t, insn) == BT_NEED_ALL)
         bt_flags_host(t);
     /* Written back in this order: of MULX's two the high half stays, of XADD's the sum. */

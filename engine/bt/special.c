@@ -237,7 +237,7 @@ static void put_cmpxchg(struct bt_translation *t)
     t->flags = BT_FLAGS_HOST;
 }
 
-/* RCX is wanted for itself: the address goes to R11, where the guest's RCX was. */
+/* RCX is wanted for itself: the address goes where the guest's RCX was. */
 static void put_cmpxchg_wide(struct bt_translation *t)
 {
     const struct x86_insn *insn = bt_now(t);
