@@ -60,6 +60,12 @@ static inline void put8(struct emit *e, unsigned byte)
     *e->at++ = (uint8_t)byte;
 }
 
+static inline void put16(struct emit *e, uint16_t v)
+{
+    store_le16(e->at, v);
+    e->at += 2;
+}
+
 static inline void put32(struct emit *e, uint32_t v)
 {
     store_le32(e->at, v);

@@ -32,7 +32,7 @@ struct bt_later *bt_new_later(struct bt_translation *t, enum bt_later_kind kind,
 
     base_assert(t->later_count < BT_LATER_MAX);
     later = &t->later[t->later_count++];
-    *later = (struct bt_later){.kind = (uint8_t)kind, .site = site, .flags = t->flags};
+    *later = (struct bt_later){.kind = (uint8_t)kind, .site = site, .flags = t->flags, .recipe = t->recipe};
     return later;
 }
 
@@ -96,6 +96,8 @@ static struct bt_later *put_exit_checks(struct bt_translation *t, uint64_t rip, 
 
     if (guard || poll)
         bt_flags_saved(t);
+    else if (!(t->flags & BT_FLAGS_SAVED))
+        bt_flags_host(t);
     site = exit_site(t, rip);
     later = bt_new_later(t, BT_LATER_EXIT, site);
     if (guard)
@@ -346,6 +348,13 @@ static void patch_from(const struct bt_translation *t, const struct bt_later *la
     }
 }
 
+/* The flags are where they were when the jump was written. */
+static void take_flags(struct bt_translation *t, const struct bt_later *later)
+{
+    t->flags = later->flags;
+    t->recipe = later->recipe;
+}
+
 static void put_later_access(struct bt_translation *t, const struct bt_later *later)
 {
     struct host_mem tag = {.base = HOST_NONE, .index = HOST_NONE, .gs = true, .disp = later->tag};
@@ -354,13 +363,15 @@ static void put_later_access(struct bt_translation *t, const struct bt_later *la
         tag.base = HOST_RAX;
     if (later->lin == BT_LIN_TAG || later->lin == BT_LIN_TABLE)
         emit_rm(&t->e, EMIT_W, 0x03, HOST_RCX, tag);
+    take_flags(t, later);
+    bt_flags_saved(t);
     put_ask(t, t->bvm->code.slow, later->site);
 }
 
 static void put_later_exit(struct bt_translation *t, const struct bt_later *later)
 {
     later->site->exit.unlinked = emit_offset(&t->e);
-    t->flags = later->flags;
+    take_flags(t, later);
     bt_flags_saved(t);
     put_ask(t, t->bvm->code.leave, later->site);
 }
@@ -383,7 +394,7 @@ void bt_put_later(struct bt_translation *t)
             emit_jump(&t->e, (uint32_t)later->value);
             break;
         case BT_LATER_SIDE:
-            t->flags = later->flags;
+            take_flags(t, later);
             t->now = later->index;
             bt_put_exit(t, later->value);
             break;

@@ -223,32 +223,6 @@ bool bt_is_native(const struct bt_translation *t, const struct x86_insn *insn)
 
 /* ---- how ---- */
 
-/* Shifts by a constant: what they leave undefined is the same whatever was there, on this host. */
-static bool makes_all(const struct bt_translation *t, const struct x86_insn *insn)
-{
-    const struct x86_operand *count = &insn->op[1];
-
-    return t->bvm->shifts_make_flags && insn->operand_count == 2 && count->kind == X86_OP_IMM &&
-           insn->op[0].size >= 4 && (insn->id == X86_SHL || insn->id == X86_SHR || insn->id == X86_SAR) &&
-           count->imm & (insn->op[0].size == 8 ? 63 : 31);
-}
-
-enum bt_flags_need bt_flags_need(const struct bt_translation *t, const struct x86_insn *insn)
-{
-    const struct x86_row *row = x86_insn_row(insn->row);
-    unsigned written = row->flags_written;
-
-    if (row->id == X86_AND || row->id == X86_OR || row->id == X86_XOR || row->id == X86_TEST)
-        written |= X86_FL_AF; /* every host clears it */
-    if (row->flags_read)
-        return BT_NEED_ALL;
-    if (!(row->flags_written | row->flags_undefined))
-        return BT_NEED_NOTHING;
-    if (makes_all(t, insn))
-        return BT_NEED_MADE;
-    return written == X86_FL_ARITH && !(row->properties & X86_ROW_FLAGS_MAYBE) ? BT_NEED_MADE : BT_NEED_ALL;
-}
-
 static void flags_written(struct bt_translation *t, const struct x86_row *row)
 {
     if (row->flags_written | row->flags_undefined)

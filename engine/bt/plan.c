@@ -112,7 +112,7 @@ static bool moves_by(const struct x86_insn *insn, unsigned reg, int64_t *by)
     }
 }
 
-static bool writes(const struct x86_insn *insn, unsigned reg)
+bool bt_writes(const struct x86_insn *insn, unsigned reg)
 {
     if (reg == X86_RSP && (bt_stack_move(insn) || insn->id == X86_LEAVE))
         return true;
@@ -164,10 +164,23 @@ static void advance(struct group *groups, const struct x86_insn *insn, bool is_i
             g->moved = (int32_t)moved;
             if (moved > 0x1000 || moved < -0x1000)
                 g->open = false;
-        } else if (writes(insn, reg)) {
+        } else if (bt_writes(insn, reg)) {
             g->open = false;
         }
     }
+}
+
+bool bt_has_check(const struct bt_translation *t, unsigned insn)
+{
+    bool aligned = x86_insn_row(t->insn[insn].row)->properties & X86_ROW_ALIGNED;
+
+    for (unsigned n = 0; n < 2; n++) {
+        const struct bt_access *a = &t->plan[insn].access[n];
+
+        if (a->present && (!a->grouped || a->first || aligned))
+            return true;
+    }
+    return false;
 }
 
 struct range {

@@ -160,17 +160,17 @@ static void put_div(struct bt_translation *t)
     } else {
         emit_rr(e, w, 0x8b, HOST_RCX, bt_get(t, insn->op[0].reg, HOST_RCX));
     }
-    bt_flags_saved(t);
+    bt_flags_spare(t);
     if (insn->id == X86_DIV) {
         emit_rr(e, w, 0x3b, HOST_RDX, HOST_RCX);
-        t->flags = BT_FLAGS_SAVED;
+        bt_flags_lost(t);
         bt_put_escape(t, 3); /* above or equal */
     } else {
         emit_rr(e, w, 0x8b, HOST_RAX, bt_host(X86_RAX));
         emit_rr(e, w, 0xc1, 7, HOST_RAX); /* sar */
         put8(e, insn->opsize == 8 ? 63 : 31);
         emit_rr(e, w, 0x3b, HOST_RAX, HOST_RDX);
-        t->flags = BT_FLAGS_SAVED;
+        bt_flags_lost(t);
         bt_put_escape(t, 5);
         if (w)
             emit_lea(e, HOST_RAX, host_at(HOST_RCX, 1));
@@ -374,13 +374,13 @@ static void check_canonical(struct bt_translation *t)
 
     if (!t->wide)
         return;
-    bt_flags_saved(t);
+    bt_flags_spare(t);
     emit_mov_rr(e, HOST_RAX, HOST_RCX);
     emit_rr(e, EMIT_W, 0xc1, 7, HOST_RAX); /* sar rax, 47 */
     put8(e, 47);
     emit_lea(e, HOST_RAX, host_at(HOST_RAX, 1));
     emit_alu_imm(e, EMIT_W, 7, HOST_RAX, 1);
-    t->flags = BT_FLAGS_SAVED;
+    bt_flags_lost(t);
     bt_put_escape(t, 7);
 }
 
