@@ -100,6 +100,8 @@ void bt_effective(struct bt_translation *t)
         else
             emit_lea32(&t->e, HOST_RCX, m);
     }
+    if (bt_is_bit_string(insn))
+        bt_put_bit_units(t, false);
     add_segment(t, insn->mem.seg);
 }
 
