@@ -71,6 +71,8 @@ void bt_effective(struct bt_translation *t)
         else
             emit_lea32(&t->e, HOST_RCX, m);
     }
+    if (bt_is_bit_string(insn))
+        bt_put_bit_units(t, false);
     add_segment(t, insn->mem.seg);
 }
 
@@ -177,9 +179,9 @@ static bool is_plain_sum(const struct bt_translation *t, unsigned n)
 
     if (n == 1)
         return t->wide;
-    return t->wide && insn->addrsize == 8 && mem->seg != X86_FS && mem->seg != X86_GS &&
-           (mem->base < X86_NO_REG || mem->index < X86_NO_REG) && mem->base != X86_RIP &&
-           (mem->base == X86_NO_REG || bt_host(mem->base) != HOST_NONE) &&
+    return t->wide && insn->addrsize == 8 && !bt_is_bit_string(insn) && mem->seg != X86_FS &&
+           mem->seg != X86_GS && (mem->base < X86_NO_REG || mem->index < X86_NO_REG) &&
+           mem->base != X86_RIP && (mem->base == X86_NO_REG || bt_host(mem->base) != HOST_NONE) &&
            (mem->index == X86_NO_REG || bt_host(mem->index) != HOST_NONE);
 }
 

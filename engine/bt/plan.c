@@ -63,7 +63,7 @@ static void find_accesses(const struct bt_translation *t, const struct x86_insn 
             .base = mem->base,
             .grouped = t->wide && insn->addrsize == 8 && mem->base < X86_NO_REG && mem->index == X86_NO_REG &&
                        mem->seg != X86_FS && mem->seg != X86_GS && bt_host(mem->base) != HOST_NONE &&
-                       mem->disp > -0x40000000 && mem->disp < 0x40000000,
+                       !bt_is_bit_string(insn) && mem->disp > -0x40000000 && mem->disp < 0x40000000,
             .low = (int32_t)mem->disp,
         };
         p->access[0].span = p->access[0].size;

@@ -496,6 +496,11 @@ bool bt_is_special(const struct x86_insn *insn, bool wide)
     case X86_CMPXCHG8B:
     case X86_CMPXCHG16B:
         return true;
+    case X86_BT:
+    case X86_BTS:
+    case X86_BTR:
+    case X86_BTC:
+        return bt_is_bit_string(insn);
     case X86_PUSH:
         return is_stack(insn, wide) && (op->kind == X86_OP_IMM || register_or_memory(op));
     case X86_POP:
@@ -578,6 +583,12 @@ bool bt_put_special(struct bt_translation *t)
     case X86_CMPXCHG8B:
     case X86_CMPXCHG16B:
         put_cmpxchg_wide(t);
+        break;
+    case X86_BT:
+    case X86_BTS:
+    case X86_BTR:
+    case X86_BTC:
+        bt_put_bit_string(t);
         break;
     case X86_PUSH:
         put_push(t);

@@ -185,6 +185,12 @@ void bt_put_limit(struct bt_translation *t);
 /* Leaves if the page that the block ends in is another now. */
 void bt_put_page2_guard(struct bt_translation *t);
 
+/* ---- bits.c ---- */
+bool bt_is_bit_string(const struct x86_insn *insn);
+/* rcx += the units that the bit is away; back: -=. Saved flags only; rax is lost. */
+void bt_put_bit_units(struct bt_translation *t, bool back);
+void bt_put_bit_string(struct bt_translation *t);
+
 /* ---- dump.c ---- */
 void bt_dump(const struct bt_translation *t);
 
