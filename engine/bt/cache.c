@@ -127,7 +127,7 @@ static struct bt_page *create_page(struct bt_vcpu *bv, uint64_t lin, const struc
         .lin = lin - offset,
         .gpa = t->gpa - offset,
         .host = (uint8_t *)t->host - offset,
-        .key = bv->key,
+        .user = bv->vcpu->cpu.cpl == 3,
         .id = bvm->next_id,
         .ram = bt_ram_of(bvm->vm, t->gpa - offset),
     };
@@ -146,7 +146,7 @@ struct bt_page *bt_known_page(const struct bt_vcpu *bv, uint64_t lin)
     unsigned slot = bt_itlb_slot(lin);
     struct bt_page *page = bv->frame->itlb[slot] ? bv->itlb_page[slot] : NULL;
 
-    return page && page->lin == (lin & ~4095ULL) && page->key == bv->key ? page : NULL;
+    return page && page->lin == (lin & ~4095ULL) && page->user == (bv->vcpu->cpu.cpl == 3) ? page : NULL;
 }
 
 struct bt_page *bt_find_page(struct bt_vcpu *bv, uint64_t lin)
@@ -155,13 +155,12 @@ struct bt_page *bt_find_page(struct bt_vcpu *bv, uint64_t lin)
     struct x86_cpu *cpu = &bv->vcpu->cpu;
     uint64_t lin_page = lin & ~4095ULL;
     struct x86_translation t;
-    struct bt_page *page;
+    struct bt_page *page = bt_known_page(bv, lin);
 
-    bt_lock(bvm);
-    page = bt_known_page(bv, lin);
-    if (page)
+    if (page) {
+        bt_lock(bvm);
         return page;
-    bt_unlock(bvm);
+    }
     bv->next = BT_STEP;
     if (cpu->mode == X86_MODE_64 && (uint64_t)((int64_t)(lin << 16) >> 16) != lin)
         return NULL;
@@ -174,7 +173,7 @@ struct bt_page *bt_find_page(struct bt_vcpu *bv, uint64_t lin)
     bt_check_generation(bv);
     bt_lock(bvm);
     for (page = bvm->by_lin[hash_lin(lin)]; page; page = page->next_lin) {
-        if (page->lin == lin_page && page->gpa == (t.gpa & ~4095ULL) && page->key == bv->key)
+        if (page->lin == lin_page && page->gpa == (t.gpa & ~4095ULL) && page->user == (cpu->cpl == 3))
             break;
     }
     if (!page)
@@ -230,7 +229,8 @@ static void unlink_exit(struct bt_vm *bvm, struct bt_site *exit)
 void bt_remember_jump(struct bt_vcpu *bv, struct bt_block *block)
 {
     if (block->sealed && !block->plain && !bt_is_dead(block))
-        bv->frame->jump[bt_class_of(block->key)][block->rip & (BIT(BT_JUMP_BITS) - 1)] = block->entry_checked;
+        bv->frame->jump[bt_class_of(block->key)][block->rip & (BIT(BT_JUMP_BITS) - 1)] =
+            (uint32_t)(uintptr_t)bv->bvm->code.exec + block->entry_checked;
 }
 
 /* ---- blocks ---- */
@@ -313,8 +313,8 @@ static struct bt_block *find_block(struct bt_vcpu *bv, const struct bt_page *pag
     struct bt_vm *bvm = bv->bvm;
     struct bt_block *block = bvm->hash[hash_block(rip, page)];
 
-    while (block && !(block->rip == rip && block->page == page && block->plain == plain &&
-                      second_page_valid(bv, block)))
+    while (block && !(block->rip == rip && block->key == bv->key && block->page == page &&
+                      block->plain == plain && second_page_valid(bv, block)))
         block = block->next_hash;
     if (block && !block->sealed && !verify(bv, block)) {
         bt_kill(bvm, block);

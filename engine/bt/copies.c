@@ -127,9 +127,7 @@ static void forget_local(struct bt_vcpu *bv)
     }
     FOR_EACH_USED(bv, n)
     {
-        bool user = (bv->itlb_page[n]->key >> 2 & 3) == 3;
-
-        if (!holds(bv, user ? X86_TLB_FETCH_USER : X86_TLB_FETCH_KERNEL, bv->itlb_page[n]->lin))
+        if (!holds(bv, bv->itlb_page[n]->user ? X86_TLB_FETCH_USER : X86_TLB_FETCH_KERNEL, bv->itlb_page[n]->lin))
             empty_itlb(bv, n);
     }
 }

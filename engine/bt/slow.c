@@ -6,8 +6,10 @@
  */
 #include "engine/bt/bt-internal.h"
 
-/* A site whose accesses find the TLB but not their slot this often shall look in the TLB itself. */
+/* A site whose accesses find the TLB but not their slot this often, in this time, shall look in the TLB itself.
+ * One that walks through memory misses once a page: that is cheaper than looking each time. */
 #define MISSES_POLY     48
+#define POLY_TIME       (MISSES_POLY * 2) /* in units of 1024 cycles */
 #define MISSES_CROSSING 4
 
 static uint64_t host_code(const struct bt_vcpu *bv, uint32_t offset)
@@ -113,8 +115,15 @@ static bool hits(const struct x86_tlb_entry *e, uint64_t lin, bool write)
 static bool count_miss(struct bt_vcpu *bv, struct bt_site *site, unsigned weight)
 {
     struct bt_vm *bvm = bv->bvm;
+    uint32_t now = (uint32_t)(__builtin_ia32_rdtsc() >> 10);
+    unsigned misses = __atomic_add_fetch(&site->misses, (uint16_t)weight, __ATOMIC_RELAXED);
 
-    if (__atomic_add_fetch(&site->misses, (uint16_t)weight, __ATOMIC_RELAXED) < MISSES_POLY || site->poly)
+    if (misses <= weight)
+        __atomic_store_n(&site->since, now, __ATOMIC_RELAXED);
+    if (site->poly || misses < MISSES_POLY)
+        return false;
+    __atomic_store_n(&site->misses, 0, __ATOMIC_RELAXED);
+    if (now - __atomic_load_n(&site->since, __ATOMIC_RELAXED) > POLY_TIME)
         return false;
     bt_lock(bvm);
     bt_set_poly(bvm, site->block->rip + site->offset);
