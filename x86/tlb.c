@@ -75,8 +75,7 @@ static void flush(struct x86_tlb *tlb, bool keep_global)
 {
     next_generation(tlb, 0, keep_global ? X86_TLB_DROP_LOCAL : X86_TLB_DROP_ALL);
     for (unsigned t = 0; t < X86_TLB_TABLES; t++) {
-        FOR_EACH_WORD(tlb, t, w)
-        {
+        FOR_EACH_WORD (tlb, t, w) {
             uint64_t set = tlb->used[t][w];
 
             if (keep_global)
@@ -122,8 +121,7 @@ static uint64_t region_hash(uint64_t lin, unsigned bits)
 static void flush_region(struct x86_tlb *tlb, uint64_t lin, unsigned bits)
 {
     for (unsigned t = 0; t < X86_TLB_TABLES; t++) {
-        FOR_EACH_WORD(tlb, t, w)
-        {
+        FOR_EACH_WORD (tlb, t, w) {
             for (uint64_t set = tlb->used[t][w]; set; set &= set - 1) {
                 unsigned slot = w * 64 + (unsigned)__builtin_ctzll(set);
 
@@ -159,8 +157,7 @@ void x86_tlb_protect(struct x86_cpu *cpu, uint64_t gpa)
 
     gpa = ALIGN_DOWN(gpa, 4096);
     for (unsigned t = 0; t < X86_MMU_COUNT; t++) {
-        FOR_EACH_WORD(tlb, t, w)
-        {
+        FOR_EACH_WORD (tlb, t, w) {
             for (uint64_t set = tlb->used[t][w]; set; set &= set - 1) {
                 unsigned slot = w * 64 + (unsigned)__builtin_ctzll(set);
                 struct x86_tlb_entry *e = &tlb->entry[t][slot];
