@@ -69,7 +69,8 @@ struct vm {
     struct trace trace;
 
     const struct engine_ops *engine;
-    void *engine_data; /* the engine's */
+    void *engine_data;   /* the engine's */
+    uint64_t code_cache; /* bytes for an engine's translations, 0: as many as it likes; before vm_engine_init() */
     struct x86_cpuid_model cpuid;
 
     struct vcpu *vcpu[VM_MAX_VCPUS];

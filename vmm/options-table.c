@@ -2,6 +2,7 @@
 #include <string.h>
 
 #include "core/vm.h"
+#include "engine/bt/bt.h"
 #include "vmm/boot/boot.h"
 #include "vmm/options-internal.h"
 
@@ -90,6 +91,13 @@ const struct option option_table[] = {
      .kind = OPT_CHOICE,
      .offset = AT(engine),
      .choices = engine_choices},
+    {.name = "code-cache",
+     .arg = "SIZE",
+     .help = "memory for bt's translations, 1M to 512M (default: 64M)",
+     .kind = OPT_SIZE,
+     .offset = AT(code_cache),
+     .min = BT_CACHE_MIN,
+     .max = BT_CACHE_MAX},
 
     {.group = "Devices",
      .name = "disk",

@@ -66,6 +66,7 @@ struct run_options {
     uint64_t cpus;
     int cpu;    /* enum opt_cpu */
     int engine; /* enum opt_engine */
+    uint64_t code_cache; /* bytes, 0: the engine's default */
     struct opt_console console[OPT_MAX_CONSOLES];
     unsigned console_count;
     char *name;

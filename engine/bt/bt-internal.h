@@ -23,6 +23,7 @@
 
 #include "core/vm.h"
 #include "engine/bt/bt.h"
+#include "engine/bt/region.h"
 #include "engine/common/events.h"
 #include "x86/exec.h"
 #include "x86/mem.h"
@@ -134,7 +135,7 @@ struct bt_block {
     bool plain;            /* made without groups */
     struct bt_page *page;  /* where it starts */
     struct bt_page *page2; /* where its last instruction ends, if elsewhere */
-    struct bt_block *next_hash, *next_page, *next_page2;
+    struct bt_block *next_hash, *next_page, *next_page2, *next_region;
     struct bt_site *incoming; /* exits linked to us */
     struct bt_site *exits;
     const uint8_t *bytes_seen; /* as decoded; only while not sealed */
@@ -149,6 +150,7 @@ struct bt_page {
     struct bt_ram *ram; /* NULL: ROM */
     struct bt_block *blocks, *blocks2;
     struct bt_page *next_lin, *next_ram;
+    uint64_t swept; /* the eviction that last looked at its blocks */
 };
 
 /* What the VM knows of one page of RAM. */
@@ -161,10 +163,7 @@ struct bt_ram {
 
 /* ---- VM and vCPU ---- */
 
-#define BT_CACHE_DEFAULT MIB(64)
 #define BT_CODE_RESERVE  KIB(96) /* no block needs more */
-#define BT_ARENA_CHUNK   MIB(1)
-#define BT_ARENA_CHUNKS  96
 #define BT_ARENA_RESERVE KIB(64)
 #define BT_HASH_BITS     15
 #define BT_PAGE_BITS     12
@@ -200,9 +199,7 @@ struct bt_vm {
     struct bt_block *hash[1U << BT_HASH_BITS];
     struct bt_page *by_lin[1U << BT_PAGE_BITS];
     uint64_t poly[1U << BT_POLY_BITS]; /* addresses of instructions whose accesses miss their slots */
-    uint8_t *chunk[BT_ARENA_CHUNKS];
-    unsigned chunk_count, chunk_now;
-    size_t chunk_used;
+    struct bt_regions regions;
 
     struct plat_lock exclusive; /* held by the vCPU that runs alone */
     uint32_t exclusive_wanted;  /* atomic */
@@ -231,6 +228,8 @@ struct bt_vcpu {
     uint64_t ack;     /* atomic: bt_vm.seq as of our last TLB flush, BT_PARKED */
     uint64_t flushed; /* the same, while parked too */
     uint32_t running; /* atomic: must be waited for before another vCPU is alone */
+    uint64_t evictions;      /* atomic: of which nothing is left here (region.h), BT_PARKED */
+    uint64_t evictions_seen; /* the same, while parked too */
 
     struct bt_stats stats; /* of what ran */
     uint64_t *generic;     /* runs of reference semantics, by x86_id */
@@ -322,10 +321,6 @@ void bt_forget(struct bt_vcpu *bv);
 bool bt_check_generation(struct bt_vcpu *bv);
 
 /* ---- cache.c ---- */
-int bt_cache_init(struct bt_vm *bvm);
-void bt_cache_finish(struct bt_vm *bvm);
-void *bt_arena(struct bt_vm *bvm, size_t size);
-bool bt_arena_ready(struct bt_vm *bvm);
 /* The block at s.rip, made if need be. NULL: bv->next says what to do instead. plain: one without groups. */
 struct bt_block *bt_find(struct bt_vcpu *bv, bool plain);
 /* Ties an exit to its block. */
@@ -336,6 +331,10 @@ struct bt_page *bt_find_page(struct bt_vcpu *bv, uint64_t lin);
 /* The same if it is known to be valid, without asking; lock held. */
 struct bt_page *bt_known_page(const struct bt_vcpu *bv, uint64_t lin);
 void bt_kill(struct bt_vm *bvm, struct bt_block *block); /* lock held */
+/* All of a region's blocks; lock held. Returns how many were alive. */
+unsigned bt_kill_all(struct bt_vm *bvm, struct bt_block *blocks, uint64_t eviction);
+/* The page has no blocks and will not be found again; lock held. */
+void bt_forget_page(struct bt_page *page);
 bool bt_is_poly(const struct bt_vm *bvm, uint64_t rip);
 void bt_set_poly(struct bt_vm *bvm, uint64_t rip);
 
@@ -355,7 +354,9 @@ void bt_enter_guest(struct bt_vcpu *bv);
 void bt_park(struct bt_vcpu *bv);
 void bt_tlb_flush(struct bt_vcpu *bv);
 void bt_exclusive(struct vcpu *vcpu, bool begin);
-/* Drops all code (only_full: if there is no room left); the other vCPUs wait outside meanwhile. */
-void bt_flush_all(struct bt_vcpu *bv, bool only_full);
+/* Drops all code; the other vCPUs wait outside meanwhile. */
+void bt_flush_all(struct bt_vcpu *bv);
+/* Has the other vCPU leave translated code and look at the request. */
+void bt_ask(struct bt_vcpu *bv, uint32_t request);
 
 #endif

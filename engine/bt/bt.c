@@ -24,7 +24,7 @@ static void bt_vm_finish(struct vm *vm)
 
     if (!bvm)
         return;
-    bt_cache_finish(bvm);
+    bt_regions_finish(bvm);
     bt_code_finish(bvm);
     vm_free(vm, bvm->translation);
     vm_free(vm, bvm->ram);
@@ -48,16 +48,21 @@ static int bt_vm_init(struct vm *vm, struct error *err)
     bvm->none = (bvm->none & 0x000ffffffffff000ULL) | 0x4aa0000000000000ULL;
     bvm->ram = vm_alloc(vm, vm->mem.ram_size / MEM_PAGE * sizeof(*bvm->ram));
     bvm->translation = vm_alloc(vm, sizeof(*bvm->translation));
-    if (!bvm->ram || !bvm->translation || bt_cache_init(bvm) < 0) {
+    if (!bvm->ram || !bvm->translation) {
         bt_vm_finish(vm);
         return error_set(err, ENOMEM, "no memory for the translator's tables");
     }
-    r = bt_code_init(bvm, BT_CACHE_DEFAULT, err);
+    r = bt_code_init(bvm, vm->code_cache ? vm->code_cache : BT_CACHE_DEFAULT, err);
     if (r < 0) {
         bt_vm_finish(vm);
         return r;
     }
     bt_stubs_make(bvm);
+    bvm->next_id = 2;
+    if (bt_regions_init(bvm) < 0) {
+        bt_vm_finish(vm);
+        return error_set(err, ENOMEM, "no memory for the translator's cache");
+    }
     return 0;
 }
 
@@ -87,6 +92,7 @@ static int bt_vcpu_init(struct vcpu *vcpu, struct error *err)
     bv->vcpu = vcpu;
     bv->bvm = vm->engine_data;
     bv->ack = BT_PARKED;
+    bv->evictions = BT_PARKED;
     vcpu->cpu.env = &vcpu_env;
     vcpu->engine_data = bv;
     bv->frame = vm_alloc(vm, sizeof(*bv->frame));
@@ -125,7 +131,7 @@ static int bt_state_put(struct vcpu *vcpu)
 
     x86_state_changed(&vcpu->cpu);
     bt_check_generation(bv);
-    bt_flush_all(bv, false);
+    bt_flush_all(bv);
     bt_park(bv);
     return 0;
 }
@@ -164,9 +170,10 @@ static void look_around(struct bt_vcpu *bv)
     bt_check_generation(bv);
 }
 
-/* The frame's tables are for this key and for what the cache holds. */
-static void check_tables(struct bt_vcpu *bv)
+/* The frame's tables are for this key and for what the cache holds. False: blocks that were known have gone. */
+static bool check_tables(struct bt_vcpu *bv)
 {
+    bool same = !bt_see_evictions(bv);
     struct bt_frame *f = bv->frame;
     uint32_t epoch = __atomic_load_n(&bv->bvm->epoch, __ATOMIC_SEQ_CST);
     enum bt_class class = bt_class_of(bv->key);
@@ -175,11 +182,13 @@ static void check_tables(struct bt_vcpu *bv)
         memset(f->jump, 0, sizeof(f->jump));
         bt_forget(bv);
         bv->epoch = epoch;
+        same = false;
     }
     if (unlikely(bv->class_key[class] != bv->key)) {
         memset(f->jump[class], 0, sizeof(f->jump[class]));
         bv->class_key[class] = bv->key;
     }
+    return same;
 }
 
 /* ---- between blocks ---- */
@@ -248,7 +257,10 @@ static enum bt_next run_blocks(struct bt_vcpu *bv)
 
         if (bv->bvm->vm->icount.on && cpu->instructions >= f->limit)
             return BT_STEP;
-        check_tables(bv);
+        if (!check_tables(bv)) {
+            site = NULL;
+            indirect = false;
+        }
         bv->want_plain = false;
         bv->next = BT_LOOK;
         block = bt_find(bv, plain);
