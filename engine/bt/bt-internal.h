@@ -122,6 +122,19 @@ struct bt_site {
     };
 };
 
+/* Most sites are accesses: they have nothing of the union. */
+static inline size_t bt_site_size(enum bt_site_kind kind)
+{
+    switch (kind) {
+    case BT_SITE_ACCESS:
+        return offsetof(struct bt_site, insn);
+    case BT_SITE_EXIT:
+        return sizeof(struct bt_site);
+    default:
+        return offsetof(struct bt_site, insn) + sizeof(void *);
+    }
+}
+
 /* ---- blocks and pages ---- */
 
 struct bt_block {
@@ -131,7 +144,7 @@ struct bt_block {
     uint32_t entry_host, entry_saved, entry_checked; /* code offsets */
     uint32_t code, code_size;
     bool dead;             /* atomic */
-    bool sealed;           /* all stores to its bytes are told by now */
+    bool sealed;           /* atomic: all stores to its bytes are told by now */
     bool plain;            /* made without groups */
     struct bt_page *page;  /* where it starts */
     struct bt_page *page2; /* where its last instruction ends, if elsewhere */

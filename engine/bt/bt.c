@@ -370,6 +370,8 @@ void bt_stats_get(struct vm *vm, struct bt_stats *stats)
     const struct bt_vm *bvm = vm->engine_data;
 
     *stats = bvm->stats;
+    stats->cache_size = bvm->regions.size * bvm->regions.count;
+    stats->cache_used = bt_regions_used(bvm);
     for (unsigned i = 0; i < vm->vcpu_count; i++) {
         const struct bt_stats *s = &bt_of(vm->vcpu[i])->stats;
 

@@ -22,6 +22,7 @@ struct bt_stats {
     uint64_t evictions;    /* of regions of the cache that was full */
     uint64_t evicted;      /* blocks, by them */
     uint64_t evict_ns, evict_ns_max; /* that they took, no vCPU but those in need of the cache waiting */
+    uint64_t cache_size, cache_used; /* bytes of code and its descriptions, now */
     uint64_t links, unlinks; /* jumps tied together, and taken apart again */
     uint64_t lookups;      /* by the dispatcher */
     uint64_t misses;       /* accesses that needed the page tables or the TLB behind them */

@@ -15,7 +15,7 @@
 
 struct bt_site *bt_new_site(struct bt_translation *t, enum bt_site_kind kind)
 {
-    struct bt_site *site = bt_arena(t->bvm, sizeof(*site));
+    struct bt_site *site = bt_arena(t->bvm, bt_site_size(kind));
 
     site->block = t->block;
     site->kind = (uint8_t)kind;
