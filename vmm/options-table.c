@@ -2,7 +2,6 @@
 #include <string.h>
 
 #include "core/vm.h"
-#include "engine/bt/bt.h"
 #include "vmm/boot/boot.h"
 #include "vmm/options-internal.h"
 
@@ -96,8 +95,8 @@ const struct option option_table[] = {
      .help = "memory for bt's translations, 1M to 512M (default: 64M)",
      .kind = OPT_SIZE,
      .offset = AT(code_cache),
-     .min = BT_CACHE_MIN,
-     .max = BT_CACHE_MAX},
+     .min = VM_CODE_CACHE_MIN,
+     .max = VM_CODE_CACHE_MAX},
 
     {.group = "Devices",
      .name = "disk",

@@ -69,7 +69,7 @@ static struct bt_page *create_page(struct bt_vcpu *bv, uint64_t lin, const struc
         .lin = lin - offset,
         .gpa = t->gpa - offset,
         .host = (uint8_t *)t->host - offset,
-        .key = bv->key,
+        .user = bv->vcpu->cpu.cpl == 3,
         .id = bvm->next_id,
         .ram = bt_ram_of(bvm->vm, t->gpa - offset),
     };
@@ -88,6 +88,7 @@ void bt_forget_page(struct bt_page *page)
     struct bt_ram *ram = page->ram;
     struct bt_page **at = ram ? &ram->pages : NULL;
 
+    __atomic_store_n(&page->gone, true, __ATOMIC_RELAXED);
     while (at && *at && *at != page)
         at = &(*at)->next_ram;
     if (at && *at)
@@ -98,12 +99,13 @@ void bt_forget_page(struct bt_page *page)
 
 struct bt_page *bt_known_page(const struct bt_vcpu *bv, uint64_t lin)
 {
-    uint32_t seen = bv->frame->itlb[bt_itlb_slot(lin)];
-    struct bt_page *page = bv->bvm->by_lin[hash_lin(lin)];
+    unsigned slot = bt_itlb_slot(lin);
+    struct bt_page *page = bv->frame->itlb[slot] ? bv->itlb_page[slot] : NULL;
 
-    while (page && !(page->lin == (lin & ~4095ULL) && page->id == seen && page->key == bv->key))
-        page = page->next_lin;
-    return page;
+    return page && page->lin == (lin & ~4095ULL) && page->user == (bv->vcpu->cpu.cpl == 3) &&
+                   !bt_is_gone(page)
+               ? page
+               : NULL;
 }
 
 struct bt_page *bt_find_page(struct bt_vcpu *bv, uint64_t lin)
@@ -111,15 +113,15 @@ struct bt_page *bt_find_page(struct bt_vcpu *bv, uint64_t lin)
     struct bt_vm *bvm = bv->bvm;
     struct x86_cpu *cpu = &bv->vcpu->cpu;
     uint64_t lin_page = lin & ~4095ULL;
-    uint32_t *seen = &bv->frame->itlb[bt_itlb_slot(lin)];
     struct x86_translation t;
-    struct bt_page *page;
+    struct bt_page *page = bt_known_page(bv, lin);
 
-    bt_lock(bvm);
-    page = bt_known_page(bv, lin);
-    if (page)
-        return page;
-    bt_unlock(bvm);
+    if (page) {
+        bt_lock(bvm);
+        if (!bt_is_gone(page)) /* meanwhile */
+            return page;
+        bt_unlock(bvm);
+    }
     bv->next = BT_STEP;
     if (cpu->mode == X86_MODE_64 && (uint64_t)((int64_t)(lin << 16) >> 16) != lin)
         return NULL;
@@ -132,13 +134,13 @@ struct bt_page *bt_find_page(struct bt_vcpu *bv, uint64_t lin)
     bt_check_generation(bv);
     bt_lock(bvm);
     for (page = bvm->by_lin[hash_lin(lin)]; page; page = page->next_lin) {
-        if (page->lin == lin_page && page->gpa == (t.gpa & ~4095ULL) && page->key == bv->key)
+        if (page->lin == lin_page && page->gpa == (t.gpa & ~4095ULL) && page->user == (cpu->cpl == 3))
             break;
     }
     if (!page)
         page = create_page(bv, lin, &t);
     if (page) {
-        *seen = page->id;
+        bt_fill_itlb(bv, page);
         return page;
     }
     bt_region_next(bv); /* the oldest pages go with it */
@@ -159,10 +161,12 @@ void bt_link(struct bt_vcpu *bv, struct bt_site *exit, struct bt_block *to)
     struct bt_vm *bvm = bv->bvm;
     uint32_t entry = exit->exit.saved ? to->entry_saved : to->entry_host;
 
+    if (!exit->exit.jump || __atomic_load_n(&exit->exit.to, __ATOMIC_RELAXED))
+        return; /* it only came by because of its guard or a poll */
     bt_lock(bvm);
     if (exit->exit.jump && !exit->exit.to && !bt_is_dead(exit->block) && !bt_is_dead(to) && to->sealed &&
         !to->plain) {
-        exit->exit.to = to;
+        __atomic_store_n(&exit->exit.to, to, __ATOMIC_RELAXED);
         exit->exit.next = to->incoming;
         to->incoming = exit;
         patch32(bvm, exit->exit.jump, entry - (exit->exit.jump + 4));
@@ -179,7 +183,7 @@ static void untie(struct bt_vm *bvm, struct bt_site *exit)
 {
     vm_trace(bvm->vm, CHAIN, "0x%llx + %u no longer leads to 0x%llx", (unsigned long long)exit->block->rip,
              exit->offset, (unsigned long long)exit->exit.rip);
-    exit->exit.to = NULL;
+    __atomic_store_n(&exit->exit.to, NULL, __ATOMIC_RELAXED);
     patch32(bvm, exit->exit.jump, exit->exit.unlinked - (exit->exit.jump + 4));
     bvm->stats.unlinks++;
 }
@@ -199,14 +203,16 @@ void bt_remember_jump(struct bt_vcpu *bv, struct bt_block *block)
 {
     /* Without the lock: who may be gone already is still in memory, and leads to the stub that asks. */
     if (__atomic_load_n(&block->sealed, __ATOMIC_RELAXED) && !block->plain && !bt_is_dead(block))
-        bv->frame->jump[bt_class_of(block->key)][block->rip & (BIT(BT_JUMP_BITS) - 1)] = block->entry_checked;
+        bv->frame->jump[bt_class_of(block->key)][block->rip & (BIT(BT_JUMP_BITS) - 1)] =
+            (uint32_t)(uintptr_t)bv->bvm->code.exec + block->entry_checked;
 }
 
 /* ---- blocks ---- */
 
-static unsigned hash_block(uint64_t rip, uint32_t key)
+/* Processes come and go with the same addresses in other pages: the page tells their blocks apart. */
+static unsigned hash_block(uint64_t rip, const struct bt_page *page)
 {
-    return (unsigned)(rip ^ rip >> BT_HASH_BITS ^ key) & (BIT(BT_HASH_BITS) - 1);
+    return (unsigned)((rip ^ (uint64_t)page->id << 32) * 0x9e3779b97f4a7c15ULL >> (64 - BT_HASH_BITS));
 }
 
 static void remove_from(struct bt_block **at, struct bt_block *block, size_t next)
@@ -236,7 +242,7 @@ void bt_kill(struct bt_vm *bvm, struct bt_block *block)
         if (s->exit.to)
             unlink_exit(bvm, s);
     }
-    remove_from(&bvm->hash[hash_block(block->rip, block->key)], block, offsetof(struct bt_block, next_hash));
+    remove_from(&bvm->hash[hash_block(block->rip, block->page)], block, offsetof(struct bt_block, next_hash));
     remove_from(&block->page->blocks, block, offsetof(struct bt_block, next_page));
     if (block->page2)
         remove_from(&block->page2->blocks2, block, offsetof(struct bt_block, next_page2));
@@ -289,7 +295,7 @@ static void take_out(struct bt_vm *bvm, struct bt_block *block, uint64_t evictio
         if (s->exit.to)
             sweep_incoming(bvm, s->exit.to);
     }
-    remove_from(&bvm->hash[hash_block(block->rip, block->key)], block, offsetof(struct bt_block, next_hash));
+    remove_from(&bvm->hash[hash_block(block->rip, block->page)], block, offsetof(struct bt_block, next_hash));
     sweep_page(block->page, eviction);
     if (block->page2)
         sweep_page(block->page2, eviction);
@@ -317,7 +323,7 @@ unsigned bt_kill_all(struct bt_vm *bvm, struct bt_block *blocks, uint64_t evicti
 
 static void add_block(struct bt_vm *bvm, struct bt_block *block)
 {
-    unsigned h = hash_block(block->rip, block->key);
+    unsigned h = hash_block(block->rip, block->page);
 
     block->next_hash = bvm->hash[h];
     bvm->hash[h] = block;
@@ -338,8 +344,7 @@ static bool verify(const struct bt_vcpu *bv, struct bt_block *block)
         (block->page2 && memcmp(block->bytes_seen + first, block->page2->host, block->bytes - first)))
         return false;
     __atomic_store_n(&block->sealed,
-                     bt_sealed(bv, block->page->ram) &&
-                         (!block->page2 || bt_sealed(bv, block->page2->ram)),
+                     bt_sealed(bv, block->page->ram) && (!block->page2 || bt_sealed(bv, block->page2->ram)),
                      __ATOMIC_RELAXED);
     return true;
 }
@@ -353,10 +358,10 @@ static bool second_page_valid(struct bt_vcpu *bv, const struct bt_block *block)
 static struct bt_block *find_block(struct bt_vcpu *bv, const struct bt_page *page, uint64_t rip, bool plain)
 {
     struct bt_vm *bvm = bv->bvm;
-    struct bt_block *block = bvm->hash[hash_block(rip, bv->key)];
+    struct bt_block *block = bvm->hash[hash_block(rip, page)];
 
-    while (block && !(block->rip == rip && block->page == page && block->plain == plain &&
-                      second_page_valid(bv, block)))
+    while (block && !(block->rip == rip && block->key == bv->key && block->page == page &&
+                      block->plain == plain && second_page_valid(bv, block)))
         block = block->next_hash;
     if (block && !block->sealed && !verify(bv, block)) {
         bt_kill(bvm, block);

@@ -112,8 +112,7 @@ struct bt_page *bt_page_alloc(struct bt_vm *bvm)
         if (rs->page_chunks == rs->page_chunks_max)
             return NULL;
         if (!rs->page_chunk[rs->page_chunks])
-            rs->page_chunk[rs->page_chunks] =
-                vm_alloc(bvm->vm, PAGES_PER_CHUNK * sizeof(struct bt_page));
+            rs->page_chunk[rs->page_chunks] = vm_alloc(bvm->vm, PAGES_PER_CHUNK * sizeof(struct bt_page));
         if (!rs->page_chunk[rs->page_chunks])
             return NULL;
         rs->page_chunks++;
@@ -270,21 +269,24 @@ void bt_region_used(struct bt_vcpu *bv, struct bt_block *block)
 
     block->next_region = rs->region[rs->now].blocks;
     rs->region[rs->now].blocks = block;
-    if (unlikely(filled(bvm) > rs->size / 4 * 3) && next->state == BT_REGION_USED &&
-        next != &rs->region[rs->now])
+    if (unlikely(filled(bvm) > rs->size / 2) && next->state == BT_REGION_USED && next != &rs->region[rs->now])
         evict(bv, next);
 }
 
 /* ---- the vCPU's side ---- */
 
-/* Jump tables' entries that lead into the region. */
-static void forget_code(struct bt_vcpu *bv, const struct bt_region *r)
+/*
+ * Whatever a vCPU keeps of blocks from one entry into translated code to the next goes here: tables for
+ * indirect branches and numbers of pages. (Return addresses on its shadow stack go with each entry.)
+ */
+static void forget_region(struct bt_vcpu *bv, const struct bt_region *r)
 {
     uint32_t *entry = &bv->frame->jump[0][0], size = (uint32_t)bv->bvm->regions.size;
+    uint32_t stub = (uint32_t)(uintptr_t)bv->bvm->code.exec;
 
     for (size_t i = 0; i < sizeof(bv->frame->jump) / sizeof(*entry); i++) {
-        if (entry[i] - r->code < size)
-            entry[i] = 0;
+        if (entry[i] - stub - r->code < size)
+            entry[i] = stub;
     }
 }
 
@@ -297,9 +299,9 @@ bool bt_see_evictions(struct bt_vcpu *bv)
         return false;
     for (unsigned i = 0; i < rs->count; i++) {
         if (__atomic_load_n(&rs->region[i].seq, __ATOMIC_RELAXED) > bv->evictions_seen)
-            forget_code(bv, &rs->region[i]);
+            forget_region(bv, &rs->region[i]);
     }
-    bv->frame->branch_site = NULL;
+    bt_forget_gone(bv);
     bv->evictions_seen = seq;
     x86_thunk_serialize();
     __atomic_store_n(&bv->evictions, seq, __ATOMIC_SEQ_CST);

@@ -36,8 +36,8 @@ struct bt_region {
     uint32_t code;      /* where its code begins in the cache; constant */
     uint32_t code_used; /* bytes, once another region is filled */
     enum bt_region_state state;
-    uint64_t seq;          /* when it was evicted last; atomic */
-    uint8_t *data;         /* blocks, sites, instructions */
+    uint64_t seq;  /* when it was evicted last; atomic */
+    uint8_t *data; /* blocks, sites, instructions */
     size_t data_used;
     struct bt_block *blocks; /* by next_region; dead ones too */
     struct bt_page *pages;   /* that have gone with it, by next_lin: freed when it is free */

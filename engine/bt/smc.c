@@ -62,7 +62,7 @@ static void protect(struct bt_vcpu *bv, const struct bt_page *page)
     __atomic_store_n(&bvm->seq, seq, __ATOMIC_SEQ_CST);
     __atomic_store_n(&page->ram->seq, seq, __ATOMIC_SEQ_CST);
     x86_tlb_protect(&bv->vcpu->cpu, page->gpa);
-    bt_forget_slots(bv);
+    bt_forget_writes(bv, page->host);
     for (unsigned i = 0; i < vm->vcpu_count; i++) {
         struct bt_vcpu *other = vm->vcpu[i] ? bt_of(vm->vcpu[i]) : NULL;
 
@@ -262,6 +262,7 @@ void bt_enter_guest(struct bt_vcpu *bv)
 
     set_running(bv, true);
     __atomic_store_n(&bv->evictions, bv->evictions_seen, __ATOMIC_SEQ_CST);
+    bt_see_evictions(bv);
     do {
         seq = __atomic_load_n(&bv->bvm->seq, __ATOMIC_SEQ_CST);
         __atomic_store_n(&bv->ack, bv->flushed, __ATOMIC_SEQ_CST);

@@ -23,7 +23,7 @@ static enum vm_exit exits[VCPUS];
 
 static int setup(void **state)
 {
-    machine_init_cache(&m, &bt_engine, VCPUS, BT_CACHE_MIN);
+    machine_init_cache(&m, &bt_engine, VCPUS, VM_CODE_CACHE_MIN);
     return 0;
 }
 
@@ -113,8 +113,8 @@ static void check_cache(void)
     assert_true(stats.evicted > ROUTINES / 2);
     assert_true(stats.flushes <= VCPUS);
     /* The last block of each region may stand out. */
-    assert_true(stats.cache_used > BT_CACHE_MIN / 4 && stats.cache_used < BT_CACHE_MIN + KIB(64));
-    assert_int_equal(stats.cache_size, BT_CACHE_MIN);
+    assert_true(stats.cache_used > VM_CODE_CACHE_MIN / 4 && stats.cache_used < VM_CODE_CACHE_MIN + KIB(64));
+    assert_int_equal(stats.cache_size, VM_CODE_CACHE_MIN);
 }
 
 static void test_alone(void **state)
@@ -173,10 +173,11 @@ static void test_many_pages(void **state)
     store_le64(m.ram + 0x2000 + 8, (pt + 4096) | 7);
     memset(m.ram + 0x60000, 0x06, 4096);
     {
-        static const uint8_t handler[] = {0x48, 0x81, 0x04, 0x24, 0x00, 0x10, 0x00, 0x00, /* addq $4096, (%rsp) */
-                                          0xff, 0xc9,                                     /* dec %ecx */
-                                          0x74, 0x02,                                     /* jz */
-                                          0x48, 0xcf,                                     /* iretq */
+        static const uint8_t handler[] = {0x48, 0x81, 0x04, 0x24,
+                                          0x00, 0x10, 0x00, 0x00, /* addq $4096, (%rsp) */
+                                          0xff, 0xc9,             /* dec %ecx */
+                                          0x74, 0x02,             /* jz */
+                                          0x48, 0xcf,             /* iretq */
                                           0xf4};
 
         machine_put(&m, 0x20000, handler, sizeof(handler));
@@ -188,7 +189,7 @@ static void test_many_pages(void **state)
     assert_int_equal(machine_run(&m, 0), VM_EXIT_HALT);
     assert_int_equal(machine_state(&m, 0)->rip, 0x2000f);
     bt_stats_get(&m.vm, &stats);
-    assert_true(stats.cache_used < BT_CACHE_MIN);
+    assert_true(stats.cache_used < VM_CODE_CACHE_MIN);
     assert_true(stats.evictions > 10);
 }
 
