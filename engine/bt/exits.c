@@ -16,7 +16,7 @@
 
 struct bt_site *bt_new_site(struct bt_translation *t, enum bt_site_kind kind)
 {
-    struct bt_site *site = bt_arena(t->bvm, sizeof(*site));
+    struct bt_site *site = bt_arena(t->bvm, bt_site_size(kind));
 
     site->block = t->block;
     site->kind = (uint8_t)kind;
@@ -88,8 +88,8 @@ static void put_count(struct bt_translation *t)
     emit_store(&t->e, HOST_RAX, HOST_FRAME(count));
 }
 
-/* What is to be seen to before a jump to rip: is the page still the one, and are there requests? Returns what to
- * do if not. */
+/* What is to be seen to before a jump to rip: is the page still the one, and are there requests? Returns what
+ * to do if not. */
 static struct bt_later *put_exit_checks(struct bt_translation *t, uint64_t rip, bool guard, bool poll)
 {
     struct bt_site *site;
