@@ -63,8 +63,10 @@ struct bt_frame {
     struct x86_cpu *cpu;
     uint64_t gpr[16]; /* only those that live here while translated code runs */
     uint32_t cc;
-    uint32_t poll;     /* atomic: look at cpu->request */
     uint32_t vec_dead; /* the guest's vector registers are in cpu->s, not in the host's */
+    uint32_t poll;     /* atomic: look at cpu->request */
+    uint32_t waiting;  /* for IF, or something like it, an interrupt or NMI does; beside poll: both are asked
+                          at once */
     uint32_t host_mxcsr;
     uint64_t fs_base, gs_base;
     uint64_t count, limit; /* --icount: instructions before the block that runs; where no block may begin */
@@ -74,6 +76,7 @@ struct bt_frame {
     uint64_t target;       /* host code to go on at */
     struct bt_site *branch_site;       /* the latest indirect branch */
     uint32_t itlb[1U << BT_ITLB_BITS]; /* bt_page.id of pages that may be run now */
+    uint32_t class_key[BT_CLASSES];    /* whose tables these are */
     struct bt_slot slot[X86_MMU_COUNT][BT_SLOTS];
     uint32_t jump[BT_CLASSES][1U << BT_JUMP_BITS]; /* code offsets; 0: the stub that asks */
     uint8_t scratch[4096];
@@ -106,6 +109,8 @@ struct bt_site {
     bool vec;        /* the code behind counts on vector registers being live */
     uint16_t misses; /* while the TLB had it */
     uint16_t index;  /* of the instruction in the block, for counts */
+    bool shadow;     /* behind an STI that opened IF */
+    uint32_t key;    /* of the state here, which STAC and CLAC change inside of a block */
     union {
         const struct x86_insn *insn; /* generic */
         uint32_t undo;               /* branches: bytes that a RET has moved rSP */
@@ -177,6 +182,8 @@ struct bt_ram {
 #define BT_KEY_UNMASKED BIT(18)
 /* EFLAGS.AC at CPL 3 under CR0.AM: all accesses are checked for alignment. */
 #define BT_KEY_ALIGNED BIT(13)
+/* CR4.SMAP: AC changes rights. */
+#define BT_KEY_SMAP BIT(19)
 
 struct bt_code {
     uint8_t *write;      /* the writable mapping */
@@ -217,9 +224,8 @@ struct bt_vcpu {
     struct bt_frame *frame;
     struct vcpu *vcpu;
     struct bt_vm *bvm;
-    uint32_t key;   /* of the present state */
-    uint32_t epoch; /* of the cache that the frame's tables belong to */
-    uint32_t class_key[BT_CLASSES];
+    uint32_t key;        /* of the present state */
+    uint32_t epoch;      /* of the cache that the frame's tables belong to */
     uint64_t generation; /* of the TLB that slots and itlb were filled from */
     /* Where itlb is not 0 it has the number of this page; the list has the places that may be so. */
     struct bt_page *itlb_page[1U << BT_ITLB_BITS];
@@ -249,6 +255,7 @@ enum bt_next {
     BT_FAULT, /* deliver cpu->fault; s.rip is at the instruction */
     BT_STEP,  /* let x86_step() do the instruction at s.rip */
     BT_HALT,  /* s.activity was set */
+    BT_DOWN,  /* triple fault */
 };
 
 /*
@@ -289,6 +296,12 @@ static inline enum bt_class bt_class_of(uint32_t key)
     return (key >> 16 & 3) == X86_MMU_KERNEL_AC ? BT_CLASS_KERNEL_AC : BT_CLASS_KERNEL;
 }
 
+/* The key after a change of privilege or rights, AC being clear in user mode. */
+static inline uint32_t bt_key_of(uint32_t key, unsigned cpl, unsigned mmu)
+{
+    return (key & ~(3U << 2 | 3U << 16 | BT_KEY_ALIGNED)) | cpl << 2 | mmu << 16;
+}
+
 static inline unsigned bt_itlb_slot(uint64_t lin)
 {
     return (unsigned)(lin >> 12 ^ lin >> (12 + BT_ITLB_BITS)) & (BIT(BT_ITLB_BITS) - 1);
@@ -325,6 +338,20 @@ void bt_forget_slots(struct bt_vcpu *bv);
 void bt_forget(struct bt_vcpu *bv);
 /* After C code ran: if the TLB was flushed, so are the copies. True: it was. */
 bool bt_check_generation(struct bt_vcpu *bv);
+
+/* ---- resume.c: from C back to translated code ---- */
+/*
+ * Behind an instruction that left its block (bv->next): delivers its fault, and
+ * returns the host address to go on at. 0: the dispatcher shall see to it.
+ */
+uint64_t bt_go_on(struct bt_vcpu *bv);
+/*
+ * The same for the dispatcher, at s.rip, where `exit` leads to. tried: translated code has looked in the
+ * table itself, and found another block or page.
+ */
+uint64_t bt_shortcut(struct bt_vcpu *bv, const struct bt_site *exit, bool tried);
+/* False: triple fault. */
+bool bt_deliver_fault(struct bt_vcpu *bv);
 
 /* ---- cache.c ---- */
 int bt_cache_init(struct bt_vm *bvm);

@@ -211,8 +211,8 @@ void bt_link(struct bt_vcpu *bv, struct bt_site *exit, struct bt_block *to)
 
     bt_lock(bvm);
     if (exit->exit.jump && !exit->exit.to && !bt_is_dead(exit->block) && !bt_is_dead(to) && to->sealed &&
-        !to->plain) {
-        exit->exit.to = to;
+        !to->plain && to->key == exit->key) {
+        __atomic_store_n(&exit->exit.to, to, __ATOMIC_RELEASE);
         exit->exit.next = to->incoming;
         to->incoming = exit;
         patch32(bvm, exit->exit.jump, entry - (exit->exit.jump + 4));
@@ -235,7 +235,7 @@ static void unlink_exit(struct bt_vm *bvm, struct bt_site *exit)
         *at = exit->exit.next;
     vm_trace(bvm->vm, CHAIN, "0x%llx + %u no longer leads to 0x%llx", (unsigned long long)exit->block->rip,
              exit->offset, (unsigned long long)exit->exit.rip);
-    exit->exit.to = NULL;
+    __atomic_store_n(&exit->exit.to, NULL, __ATOMIC_RELAXED);
     patch32(bvm, exit->exit.jump, exit->exit.unlinked - (exit->exit.jump + 4));
 }
 

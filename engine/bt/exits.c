@@ -23,6 +23,8 @@ struct bt_site *bt_new_site(struct bt_translation *t, enum bt_site_kind kind)
     site->length = bt_now(t)->length;
     site->index = (uint16_t)t->now;
     site->vec = t->vec_live;
+    site->key = t->key;
+    site->shadow = t->now == t->shadow_of;
     return site;
 }
 
@@ -32,7 +34,7 @@ struct bt_later *bt_new_later(struct bt_translation *t, enum bt_later_kind kind,
 
     base_assert(t->later_count < BT_LATER_MAX);
     later = &t->later[t->later_count++];
-    *later = (struct bt_later){.kind = (uint8_t)kind, .site = site, .flags = t->flags};
+    *later = (struct bt_later){.kind = (uint8_t)kind, .site = site, .flags = t->flags, .key = t->key};
     return later;
 }
 
@@ -94,10 +96,12 @@ void bt_put_exit(struct bt_translation *t, uint64_t rip)
     struct bt_later *later;
 
     put_count(t);
-    if (!here || back)
+    if (!here || back || t->key != t->block->key)
         bt_flags_saved(t);
     site = exit_site(t, rip);
     later = bt_new_later(t, BT_LATER_EXIT, site);
+    if (t->key != t->block->key)
+        later->from[3] = bt_put_key_check(t);
     if (!here)
         site->exit.guard = put_guard(t, rip, later);
     if (back)
@@ -110,7 +114,7 @@ void bt_put_exit(struct bt_translation *t, uint64_t rip)
 void bt_put_branch(struct bt_translation *t, unsigned condition, uint64_t rip)
 {
     bt_flags_host(t);
-    if (same_page(t, rip) && rip > bt_insn_rip(t) && !t->counting) {
+    if (same_page(t, rip) && rip > bt_insn_rip(t) && !t->counting && t->key == t->block->key) {
         struct bt_site *site = exit_site(t, rip);
         struct bt_later *later = bt_new_later(t, BT_LATER_EXIT, site);
 
@@ -174,9 +178,11 @@ void bt_put_indirect(struct bt_translation *t)
     table.base = HOST_NONE;
     table.index = HOST_RAX;
     table.scale = 2;
-    table.disp += (int32_t)(bt_class_of(t->bv->key) * sizeof(t->bv->frame->jump[0]));
+    table.disp += (int32_t)(bt_class_of(t->key) * sizeof(t->bv->frame->jump[0]));
     put_count(t);
     bt_flags_saved(t);
+    if (t->key != t->block->key && !bt_system_leaves(bt_now(t))) /* which have looked */
+        emit_patch(e, bt_put_key_check(t), 0);
     emit_mov_imm(e, HOST_RAX, (uint64_t)(uintptr_t)site);
     emit_store(e, HOST_RAX, HOST_FRAME(branch_site));
     emit_rr(e, 0, 0x0fb7, HOST_RAX, HOST_RCX); /* movzx eax, cx */
@@ -268,6 +274,7 @@ void bt_put_later(struct bt_translation *t)
         case BT_LATER_SIDE:
             t->flags = later->flags;
             t->now = later->index;
+            t->key = later->key;
             bt_put_exit(t, later->value);
             break;
         }

@@ -221,9 +221,14 @@ uint64_t bt_slow(struct bt_frame *frame)
     cpu->s.rip = site->block->rip + site->offset;
     cpu->instructions = frame->count;
     cpu->uncounted = site->index;
+    bv->key = site->key;
     to = see_to(bv, site);
-    if (!to)
+    if (!to) {
         frame->count += (uint64_t)cpu->uncounted;
+        cpu->instructions = frame->count;
+        if (unlikely(site->shadow) && bv->next == BT_LOOK && cpu->s.rip == site->block->rip + site->offset)
+            cpu->s.shadow |= X86_SHADOW_STI; /* it has not run */
+    }
     cpu->uncounted = 0;
-    return to;
+    return to ? to : bt_go_on(bv);
 }

@@ -147,6 +147,7 @@ static void put_resume(struct emit *e)
     put8(e, 0x04); /* add al, 127; sahf */
     put8(e, 0x7f);
     put8(e, 0x9e);
+    emit_load(e, HOST_RCX, HOST_FRAME(lin));    /* a checked entry compares it */
     emit_rm(e, 0, 0xff, 4, HOST_FRAME(target)); /* jmp */
 }
 

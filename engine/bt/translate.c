@@ -22,18 +22,13 @@ static bool ends_block(const struct x86_insn *insn)
     switch (insn->id) {
     case X86_JCC:
         return insn->op[0].imm <= 0;
-    case X86_RDMSR:
-    case X86_WRMSR:
-    case X86_SWAPGS:
-    case X86_CLI:
-    case X86_INVLPG:
-        return false;
     case X86_UD0:
     case X86_UD1:
     case X86_UD2:
         return true;
     default:
-        return properties & (X86_ROW_BRANCH | X86_ROW_SERIALIZE | X86_ROW_PRIVILEGED);
+        return !bt_system_goes_on(insn) &&
+               properties & (X86_ROW_BRANCH | X86_ROW_SERIALIZE | X86_ROW_PRIVILEGED);
     }
 }
 
@@ -117,7 +112,7 @@ bool bt_is_inline(const struct bt_translation *t, const struct x86_insn *insn)
         return false;
     if (stack && (t->bv->key & BT_KEY_ALIGNED || !(t->wide || t->cpu->s.seg[X86_SS].attr & X86_SEG_DB)))
         return false;
-    return bt_is_special(insn, t->wide) || bt_is_native(t, insn);
+    return bt_is_special(insn, t->wide) || bt_is_system(t, insn) || bt_is_native(t, insn);
 }
 
 /* ---- entries ---- */
@@ -129,7 +124,7 @@ static enum bt_flags first_want(const struct bt_translation *t)
         const struct x86_insn *insn = &t->insn[i];
         enum bt_flags_need need = bt_flags_need(t, insn);
 
-        if (!t->is_inline[i])
+        if (!t->is_inline[i] || bt_is_system(t, insn))
             return BT_FLAGS_SAVED;
         for (unsigned n = 0; n < 2; n++) {
             const struct bt_access *a = &t->plan[i].access[n];
@@ -176,7 +171,7 @@ static void put_insn(struct bt_translation *t)
 {
     unsigned first = t->later_count;
 
-    if (!t->is_inline[t->now] || !(bt_put_special(t) || bt_put_native(t)))
+    if (!t->is_inline[t->now] || !(bt_put_special(t) || bt_put_system(t) || bt_put_native(t)))
         bt_put_generic(t);
     for (unsigned i = first; i < t->later_count; i++) {
         if (t->later[i].kind == BT_LATER_ACCESS)
@@ -189,7 +184,8 @@ static bool has_left(const struct bt_translation *t)
 {
     unsigned id = bt_now(t)->id;
 
-    return (id == X86_JMP || id == X86_CALL || id == X86_RET) && t->is_inline[t->now];
+    return (id == X86_JMP || id == X86_CALL || id == X86_RET || bt_system_leaves(bt_now(t))) &&
+           t->is_inline[t->now];
 }
 
 static void put_block(struct bt_translation *t)
@@ -245,6 +241,8 @@ struct bt_block *bt_translate(struct bt_vcpu *bv, struct bt_page *page, bool pla
     t->plain = plain;
     t->wide = t->cpu->mode == X86_MODE_64;
     t->mmu = t->cpu->mmu_index;
+    t->key = bv->key;
+    t->shadow_of = BT_MAX_INSNS;
     t->vec_live = false;
     t->counting = bvm->vm->icount.on;
     t->count = t->bytes = t->later_count = 0;

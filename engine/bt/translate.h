@@ -46,7 +46,8 @@ struct bt_later {
     uint8_t lin;   /* access: how to get at it, enum bt_later_lin */
     uint8_t index; /* side: the instruction */
     enum bt_flags flags;
-    uint32_t from[3]; /* displacements that lead here; 0: none */
+    uint32_t key;     /* side */
+    uint32_t from[4]; /* displacements that lead here; 0: none */
     int32_t tag;      /* access: the tag's place in the frame */
     uint64_t value;   /* access: the address; side: the target */
     struct bt_site *site;
@@ -75,6 +76,8 @@ struct bt_translation {
     bool counting;                 /* --icount */
     enum bt_flags flags;
     unsigned later_count, exit_count;
+    uint32_t key;       /* of the state at the present instruction */
+    unsigned shadow_of; /* the instruction behind an STI that opened IF */
     uint8_t mmu;
     struct x86_insn insn[BT_MAX_INSNS];
     uint16_t insn_offset[BT_MAX_INSNS];
@@ -166,6 +169,16 @@ void bt_put_page2_guard(struct bt_translation *t);
 
 /* ---- dump.c ---- */
 void bt_dump(const struct bt_translation *t);
+
+/* ---- system.c ---- */
+bool bt_is_system(const struct bt_translation *t, const struct x86_insn *insn);
+bool bt_put_system(struct bt_translation *t);
+/* Privileged, but the block goes on behind it; leaves the block for good; moves the rights of accesses. */
+bool bt_system_goes_on(const struct x86_insn *insn);
+bool bt_system_leaves(const struct x86_insn *insn);
+bool bt_changes_rights(const struct x86_insn *insn);
+/* A jump if the tables are not of the present key; returns its place. */
+uint32_t bt_put_key_check(struct bt_translation *t);
 
 /* ---- special.c, native.c ---- */
 /* False: not this one. */
