@@ -191,7 +191,7 @@ struct bt_code {
     size_t size;
     size_t used;
     size_t fixed;                          /* stubs, which are never dropped */
-    uint32_t enter, slow, leave, vec_load; /* stubs' offsets; 0 is the one for indirect branches */
+    uint32_t enter, slow, leave, vec_load, tsc; /* stubs' offsets; 0 is the one for indirect branches */
 };
 
 struct bt_vm {
@@ -330,6 +330,9 @@ void bt_set_gs(const struct bt_vm *bvm, struct bt_frame *frame);
 void bt_stubs_make(struct bt_vm *bvm);
 typedef void bt_enter_fn(struct bt_frame *frame, const void *code);
 
+/* ---- system.c: what a stub calls with vector registers untouched ---- */
+uint64_t bt_tsc(struct x86_cpu *cpu);
+
 /* ---- slow.c: what stubs call ---- */
 /* Sees to frame->site. Returns the host address to go on at, 0: leave translated code (bt_vcpu.next). */
 uint64_t bt_slow(struct bt_frame *frame);
@@ -350,6 +353,8 @@ uint64_t bt_go_on(struct bt_vcpu *bv);
  * table itself, and found another block or page.
  */
 uint64_t bt_shortcut(struct bt_vcpu *bv, const struct bt_site *exit, bool tried);
+/* Has nobody to be asked before the next instruction: no event, request, or debugging? */
+bool bt_is_quiet(const struct bt_vcpu *bv);
 /* False: triple fault. */
 bool bt_deliver_fault(struct bt_vcpu *bv);
 

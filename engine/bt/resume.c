@@ -19,8 +19,7 @@ bool bt_deliver_fault(struct bt_vcpu *bv)
     return x86_deliver_fault(cpu);
 }
 
-/* Has nobody to be asked before the next instruction? */
-static bool is_quiet(const struct bt_vcpu *bv)
+bool bt_is_quiet(const struct bt_vcpu *bv)
 {
     const struct x86_cpu *cpu = &bv->vcpu->cpu;
 
@@ -60,7 +59,7 @@ uint64_t bt_go_on(struct bt_vcpu *bv)
 
     if (bv->next == BT_FAULT)
         bv->next = bt_deliver_fault(bv) ? BT_BREAK : BT_DOWN;
-    if ((bv->next != BT_BREAK && bv->next != BT_LOOK) || !is_quiet(bv))
+    if ((bv->next != BT_BREAK && bv->next != BT_LOOK) || !bt_is_quiet(bv))
         return 0;
     cpu->s.rflags &= ~(uint64_t)X86_FL_RF; /* only ever matters to breakpoints */
     bt_check_generation(bv);

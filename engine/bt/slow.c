@@ -95,6 +95,8 @@ static uint64_t execute(struct bt_vcpu *bv, const struct bt_site *site, const st
         cpu->s.rip = next;
         return leave_behind(bv, BT_HALT);
     default:
+        if (bt_is_quiet(bv))
+            break; /* what it may have changed has not */
         cpu->s.rip = next;
         return leave_behind(bv, BT_BREAK);
     }

@@ -327,6 +327,39 @@ static void put_read_seg(struct bt_translation *t)
     set_gpr(t, insn->op[0].reg, HOST_RAX);
 }
 
+/* ---- the time ---- */
+
+uint64_t bt_tsc(struct x86_cpu *cpu)
+{
+    return cpu->env->tsc(cpu) + (uint64_t)cpu->s.tsc_offset;
+}
+
+/* Not where instructions are counted, which are the time there. */
+static void put_rdtsc(struct bt_translation *t, bool aux)
+{
+    struct emit *e = &t->e;
+
+    bt_flags_saved(t);
+    emit_rm(e, 0, 0x83, 7, HOST_FRAME(vec_dead)); /* cmp: what C calls may use vector registers */
+    put8(e, 0);
+    t->flags = BT_FLAGS_SAVED;
+    bt_put_escape(t, IF_ZERO);
+    if (t->cpu->cpl != 0) {
+        load_cpu(t);
+        test_mem(t, CPU(s.cr4), X86_CR4_TSD);
+        bt_put_escape(t, IF_NOT_ZERO);
+    }
+    emit_call(e, t->bvm->code.tsc);
+    emit_rr(e, 0, 0x8b, bt_host(X86_RAX), HOST_RAX);
+    emit_rr(e, EMIT_W, 0xc1, SHIFT_RIGHT, HOST_RAX);
+    put8(e, 32);
+    emit_rr(e, 0, 0x8b, bt_host(X86_RDX), HOST_RAX);
+    if (aux) {
+        load_cpu(t);
+        emit_load32(e, bt_host(X86_RCX), CPU(s.tsc_aux));
+    }
+}
+
 /* ---- SYSCALL and SYSRET ---- */
 
 /* eax/ecx: the selector before its privilege is set; attributes and the rest of a flat segment. */
@@ -490,6 +523,9 @@ bool bt_is_system(const struct bt_translation *t, const struct x86_insn *insn)
     case X86_MOV_SEG:
         return op[1].kind == X86_OP_REG && op[1].reg_class == X86_RC_SEG && op[1].reg <= X86_GS &&
                op[0].kind == X86_OP_REG && op[0].size >= 4;
+    case X86_RDTSC:
+    case X86_RDTSCP:
+        return !t->counting;
     case X86_SYSCALL:
         return t->wide && cpl == 3;
     case X86_SYSRET:
@@ -571,6 +607,10 @@ bool bt_put_system(struct bt_translation *t)
         break;
     case X86_MOV_SEG:
         put_read_seg(t);
+        break;
+    case X86_RDTSC:
+    case X86_RDTSCP:
+        put_rdtsc(t, insn->id == X86_RDTSCP);
         break;
     case X86_SYSCALL:
         put_syscall(t);
