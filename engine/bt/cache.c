@@ -144,24 +144,9 @@ static struct bt_page *create_page(struct bt_vcpu *bv, uint64_t lin, const struc
 struct bt_page *bt_known_page(const struct bt_vcpu *bv, uint64_t lin)
 {
     unsigned slot = bt_itlb_slot(lin);
-    struct bt_page *page = bv->itlb_page[slot];
+    struct bt_page *page = bv->frame->itlb[slot] ? bv->itlb_page[slot] : NULL;
 
-    return bv->frame->itlb[slot] && page->lin == (lin & ~4095ULL) && page->user == (bv->vcpu->cpu.cpl == 3)
-               ? page
-               : NULL;
-}
-
-static void remember_page(struct bt_vcpu *bv, struct bt_page *page)
-{
-    unsigned slot = bt_itlb_slot(page->lin);
-
-    if (!bv->frame->itlb[slot]) {
-        if (bv->itlb_count < BT_ITLB_LIST)
-            bv->itlb_used[bv->itlb_count] = (uint16_t)slot;
-        bv->itlb_count++;
-    }
-    bv->itlb_page[slot] = page;
-    bv->frame->itlb[slot] = page->id;
+    return page && page->lin == (lin & ~4095ULL) && page->user == (bv->vcpu->cpu.cpl == 3) ? page : NULL;
 }
 
 struct bt_page *bt_find_page(struct bt_vcpu *bv, uint64_t lin)
@@ -193,7 +178,7 @@ struct bt_page *bt_find_page(struct bt_vcpu *bv, uint64_t lin)
     }
     if (!page)
         page = create_page(bv, lin, &t);
-    remember_page(bv, page);
+    bt_fill_itlb(bv, page);
     return page;
 }
 
@@ -209,6 +194,8 @@ void bt_link(struct bt_vcpu *bv, struct bt_site *exit, struct bt_block *to)
     struct bt_vm *bvm = bv->bvm;
     uint32_t entry = exit->exit.saved ? to->entry_saved : to->entry_host;
 
+    if (!exit->exit.jump || __atomic_load_n(&exit->exit.to, __ATOMIC_RELAXED))
+        return; /* it only came by because of its guard or a poll */
     bt_lock(bvm);
     if (exit->exit.jump && !exit->exit.to && !bt_is_dead(exit->block) && !bt_is_dead(to) && to->sealed &&
         !to->plain && to->key == exit->key) {
@@ -242,14 +229,16 @@ static void unlink_exit(struct bt_vm *bvm, struct bt_site *exit)
 void bt_remember_jump(struct bt_vcpu *bv, struct bt_block *block)
 {
     if (block->sealed && !block->plain && !bt_is_dead(block))
-        bv->frame->jump[bt_class_of(block->key)][block->rip & (BIT(BT_JUMP_BITS) - 1)] = block->entry_checked;
+        bv->frame->jump[bt_class_of(block->key)][block->rip & (BIT(BT_JUMP_BITS) - 1)] =
+            (uint32_t)(uintptr_t)bv->bvm->code.exec + block->entry_checked;
 }
 
 /* ---- blocks ---- */
 
-static unsigned hash_block(uint64_t rip, uint32_t key)
+/* Processes come and go with the same addresses in other pages: the page tells their blocks apart. */
+static unsigned hash_block(uint64_t rip, const struct bt_page *page)
 {
-    return (unsigned)(rip ^ rip >> BT_HASH_BITS ^ key) & (BIT(BT_HASH_BITS) - 1);
+    return (unsigned)((rip ^ (uint64_t)page->id << 32) * 0x9e3779b97f4a7c15ULL >> (64 - BT_HASH_BITS));
 }
 
 static void remove_from(struct bt_block **at, struct bt_block *block, size_t next)
@@ -279,7 +268,7 @@ void bt_kill(struct bt_vm *bvm, struct bt_block *block)
         if (s->exit.to)
             unlink_exit(bvm, s);
     }
-    remove_from(&bvm->hash[hash_block(block->rip, block->key)], block, offsetof(struct bt_block, next_hash));
+    remove_from(&bvm->hash[hash_block(block->rip, block->page)], block, offsetof(struct bt_block, next_hash));
     remove_from(&block->page->blocks, block, offsetof(struct bt_block, next_page));
     if (block->page2)
         remove_from(&block->page2->blocks2, block, offsetof(struct bt_block, next_page2));
@@ -289,7 +278,7 @@ void bt_kill(struct bt_vm *bvm, struct bt_block *block)
 
 static void add_block(struct bt_vm *bvm, struct bt_block *block)
 {
-    unsigned h = hash_block(block->rip, block->key);
+    unsigned h = hash_block(block->rip, block->page);
 
     block->next_hash = bvm->hash[h];
     bvm->hash[h] = block;
@@ -322,7 +311,7 @@ static bool second_page_valid(struct bt_vcpu *bv, const struct bt_block *block)
 static struct bt_block *find_block(struct bt_vcpu *bv, const struct bt_page *page, uint64_t rip, bool plain)
 {
     struct bt_vm *bvm = bv->bvm;
-    struct bt_block *block = bvm->hash[hash_block(rip, bv->key)];
+    struct bt_block *block = bvm->hash[hash_block(rip, page)];
 
     while (block && !(block->rip == rip && block->key == bv->key && block->page == page &&
                       block->plain == plain && second_page_valid(bv, block)))

@@ -33,7 +33,7 @@ static bool canonical(const struct x86_cpu *cpu)
     return cpu->mode != X86_MODE_64 || (uint64_t)((int64_t)(cpu->s.rip << 16) >> 16) == cpu->s.rip;
 }
 
-static uint64_t enter(struct bt_vcpu *bv, uint32_t code)
+static uint64_t enter(struct bt_vcpu *bv, uint64_t code)
 {
     const struct x86_cpu *cpu = &bv->vcpu->cpu;
     struct bt_frame *f = bv->frame;
@@ -42,20 +42,22 @@ static uint64_t enter(struct bt_vcpu *bv, uint32_t code)
     f->gs_base = cpu->s.seg[X86_GS].base;
     f->lin = cpu->s.rip; /* for the checked entry */
     bv->next = -1;
-    return (uint64_t)(uintptr_t)(bv->bvm->code.exec + code);
+    return code;
 }
 
 /* 0: the table has nothing for s.rip. */
 static uint64_t by_table(struct bt_vcpu *bv)
 {
     uint32_t code = bv->frame->jump[bt_class_of(bv->key)][bv->vcpu->cpu.s.rip & (BIT(BT_JUMP_BITS) - 1)];
+    bool known = code != (uint32_t)(uintptr_t)bv->bvm->code.exec;
 
-    return code && canonical(&bv->vcpu->cpu) ? enter(bv, code) : 0;
+    return known && canonical(&bv->vcpu->cpu) ? enter(bv, code) : 0;
 }
 
 uint64_t bt_go_on(struct bt_vcpu *bv)
 {
     struct x86_cpu *cpu = &bv->vcpu->cpu;
+    uint32_t key = bv->key;
 
     if (bv->next == BT_FAULT)
         bv->next = bt_deliver_fault(bv) ? BT_BREAK : BT_DOWN;
@@ -64,6 +66,8 @@ uint64_t bt_go_on(struct bt_vcpu *bv)
     cpu->s.rflags &= ~(uint64_t)X86_FL_RF; /* only ever matters to breakpoints */
     bt_check_generation(bv);
     bv->key = bt_state_key(cpu);
+    if (bv->key != key)
+        bv->frame->shadow_sp = bv->frame->shadow_top; /* what lies there is of the old state */
     return bv->frame->class_key[bt_class_of(bv->key)] == bv->key ? by_table(bv) : 0;
 }
 
@@ -84,5 +88,7 @@ uint64_t bt_shortcut(struct bt_vcpu *bv, const struct bt_site *exit, bool tried)
     if (!exit)
         return by_table(bv);
     to = __atomic_load_n(&exit->exit.to, __ATOMIC_ACQUIRE);
-    return to && to->page == page && to->key == bv->key && !bt_is_dead(to) ? enter(bv, to->entry_saved) : 0;
+    if (!to || to->page != page || to->key != bv->key || bt_is_dead(to))
+        return 0;
+    return enter(bv, (uint64_t)(uintptr_t)(bv->bvm->code.exec + to->entry_saved));
 }

@@ -260,6 +260,14 @@ static void set_gpr(struct bt_translation *t, unsigned guest, unsigned from)
         emit_mov_rr(&t->e, bt_host(guest), from);
 }
 
+static void get_gpr(struct bt_translation *t, unsigned to, unsigned guest)
+{
+    unsigned from = bt_get(t, guest, to);
+
+    if (from != to)
+        emit_mov_rr(&t->e, to, from);
+}
+
 /* Those with bit 47 in all bits above; the rest is for the reference. rax is lost. */
 static void escape_if_high(struct bt_translation *t, unsigned reg)
 {
@@ -462,7 +470,7 @@ static void put_sysret(struct bt_translation *t)
     load_cpu(t);
     test_mem(t, CPU(s.efer), X86_EFER_SCE);
     bt_put_escape(t, IF_ZERO);
-    emit_load(e, HOST_RCX, bt_frame_gpr(X86_R11));
+    get_gpr(t, HOST_RCX, X86_R11);
     test_reg(t, HOST_RCX, X86_FL_AC | X86_FL_TF);
     bt_put_escape(t, IF_NOT_ZERO);
 
@@ -470,7 +478,7 @@ static void put_sysret(struct bt_translation *t)
     alu_reg(t, ALU_OR, HOST_RCX, X86_FL_FIXED);
     emit_store(e, HOST_RCX, CPU(s.rflags));
     put_privilege(t, star_half(true), 16, 3);
-    emit_load32(e, HOST_RAX, bt_frame_gpr(X86_R11));
+    get_gpr(t, HOST_RAX, X86_R11);
     flags_from_eax(t);
     emit_mov_rr(e, HOST_RCX, rcx);
     t->key = key;
