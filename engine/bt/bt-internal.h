@@ -149,7 +149,7 @@ struct bt_block {
     uint32_t entry_host, entry_saved, entry_checked; /* code offsets */
     uint32_t code, code_size;
     bool dead;             /* atomic */
-    bool sealed;           /* all stores to its bytes are told by now */
+    bool sealed;           /* atomic: all stores to its bytes are told by now */
     bool plain;            /* made without groups */
     struct bt_page *page;  /* where it starts */
     struct bt_page *page2; /* where its last instruction ends, if elsewhere */
@@ -293,6 +293,17 @@ static inline void bt_acquire(const struct bt_vm *bvm)
 static inline bool bt_polled(const struct bt_frame *frame)
 {
     return __atomic_load_n(&frame->poll, __ATOMIC_RELAXED);
+}
+
+/* The same, and has this vCPU's own instruction asked for something? */
+static inline bool bt_is_asked(const struct bt_frame *frame)
+{
+    return bt_polled(frame) || events_requests(frame->cpu);
+}
+
+static inline bool bt_is_sealed(const struct bt_block *block)
+{
+    return __atomic_load_n(&block->sealed, __ATOMIC_RELAXED);
 }
 
 static inline bool bt_is_dead(const struct bt_block *block)

@@ -305,7 +305,7 @@ static enum bt_next run_blocks(struct bt_vcpu *bv)
         site = NULL;
         indirect = false;
         if (bv->next >= 0) { /* bt_slow() says so */
-            if (bv->next != BT_LOOK || bt_polled(f) || cpu->s.shadow)
+            if (bv->next != BT_LOOK || bt_is_asked(f) || cpu->s.shadow)
                 return bv->next;
             continue;
         }

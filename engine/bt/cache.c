@@ -228,7 +228,7 @@ static void unlink_exit(struct bt_vm *bvm, struct bt_site *exit)
 
 void bt_remember_jump(struct bt_vcpu *bv, struct bt_block *block)
 {
-    if (block->sealed && !block->plain && !bt_is_dead(block))
+    if (bt_is_sealed(block) && !block->plain && !bt_is_dead(block))
         bv->frame->jump[bt_class_of(block->key)][block->rip & (BIT(BT_JUMP_BITS) - 1)] =
             (uint32_t)(uintptr_t)bv->bvm->code.exec + block->entry_checked;
 }
@@ -298,7 +298,9 @@ static bool verify(const struct bt_vcpu *bv, struct bt_block *block)
     if (memcmp(block->bytes_seen, block->page->host + offset, first) ||
         (block->page2 && memcmp(block->bytes_seen + first, block->page2->host, block->bytes - first)))
         return false;
-    block->sealed = bt_sealed(bv, block->page->ram) && (!block->page2 || bt_sealed(bv, block->page2->ram));
+    __atomic_store_n(&block->sealed,
+                     bt_sealed(bv, block->page->ram) && (!block->page2 || bt_sealed(bv, block->page2->ram)),
+                     __ATOMIC_RELAXED);
     return true;
 }
 

@@ -77,7 +77,7 @@ static uint64_t execute(struct bt_vcpu *bv, const struct bt_site *site, const st
     if (unlikely(killed != __atomic_load_n(&bvm->stats.killed, __ATOMIC_RELAXED)))
         x86_thunk_serialize();
     if (bt_check_generation(bv) || __atomic_load_n(&bvm->epoch, __ATOMIC_SEQ_CST) != epoch ||
-        bt_is_dead(site->block) || site->group || bt_polled(bv->frame) || !site->resume) {
+        bt_is_dead(site->block) || site->group || bt_is_asked(bv->frame) || !site->resume) {
         cpu->s.rip = next;
         return leave_behind(bv, BT_LOOK);
     }
