@@ -180,7 +180,7 @@ struct x86_tlb {
                        [X86_TLB_SIZE / 64 / 64]; /* a bit for each word of `used` that is not 0 */
     uint64_t global[X86_TLB_TABLES][X86_TLB_SIZE / 64];
     uint64_t writable[X86_TLB_TABLES][X86_TLB_SIZE / 64];
-    uint64_t large, huge;
+    uint64_t large[64], huge;
 };
 
 /* Requests from other threads, polled between blocks (atomic OR into cpu->request). */
