@@ -120,6 +120,7 @@ struct bt_site {
     uint8_t access; /* enum x86_mem_access */
     uint8_t slot;
     uint16_t span;   /* bytes from lin on that the check covers */
+    uint16_t delta;  /* from lin to the access itself */
     uint8_t mmu;     /* enum x86_mmu_index */
     bool group;      /* other accesses count on this check */
     bool poly;       /* looks in the TLB itself */
