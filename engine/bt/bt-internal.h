@@ -125,6 +125,7 @@ struct bt_site {
     uint8_t access; /* enum x86_mem_access */
     uint8_t slot;
     uint16_t span;   /* bytes from lin on that the check covers */
+    uint16_t delta;  /* from lin to the access itself */
     uint8_t mmu;     /* enum x86_mmu_index */
     bool group;      /* other accesses count on this check */
     bool poly;       /* looks in the TLB itself */
@@ -275,6 +276,7 @@ struct bt_vcpu {
     uint64_t generation;                           /* of the TLB that slots and itlb were filled from */
     struct bt_page *itlb_page[1U << BT_ITLB_BITS]; /* whose id frame.itlb has; only where that is not 0 */
     uint64_t itlb_used[(1U << BT_ITLB_BITS) / 64]; /* bits: where it is not 0 */
+    uint64_t itlb_local[(1U << BT_ITLB_BITS) / 64]; /* bits, of those: where the page is not global */
     struct events events;
     bool single; /* run by x86_step(): TF, breakpoints, an interrupt shadow */
 
