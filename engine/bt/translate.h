@@ -194,6 +194,11 @@ bool bt_is_bit_string(const struct x86_insn *insn);
 void bt_put_bit_units(struct bt_translation *t, bool back);
 void bt_put_bit_string(struct bt_translation *t);
 
+/* ---- odd.c ---- */
+bool bt_is_odd(const struct bt_translation *t, const struct x86_insn *insn);
+/* False: not this one. */
+bool bt_put_odd(struct bt_translation *t);
+
 /* ---- dump.c ---- */
 void bt_dump(const struct bt_translation *t);
 
@@ -211,6 +216,8 @@ uint32_t bt_put_key_check(struct bt_translation *t);
 /* False: not this one. */
 bool bt_put_special(struct bt_translation *t);
 bool bt_put_native(struct bt_translation *t);
+/* The guest's vector registers into the host's, once in a block. rcx is lost. */
+void bt_want_vectors(struct bt_translation *t);
 /* Does special.c know it? */
 bool bt_is_special(const struct x86_insn *insn, bool wide);
 /* Can native.c write it? */
