@@ -18,7 +18,7 @@ class Qemu(Console):
                    "-nodefaults", "-no-reboot", "-serial", "stdio", "-kernel", GUESTS / "vmlinuz", "-initrd",
                    initrd or GUESTS / "initrd.gz", "-append", append]
         for file, options in ((disk, "cache=none,aio=io_uring"), (root, "snapshot=on,file.locking=off"),
-                              (data, "readonly=on")):
+                              (data, "readonly=on,file.locking=off")):
             if file:
                 command += ["-drive", f"file={file},format=raw,if=virtio,{options}"]
         if net:
