@@ -59,6 +59,10 @@ enum bt_class { BT_CLASS_USER, BT_CLASS_KERNEL, BT_CLASS_KERNEL_AC, BT_CLASS_OTH
 
 #define BT_SHADOW_WORDS 2048
 
+/* After so many refills of slots bt_slow() is asked; counted by some bits of the caller's address. */
+#define BT_REFILLS     32
+#define BT_REFILL_BITS 10
+
 struct bt_frame {
     struct bt_frame *self;
     struct x86_cpu *cpu;
@@ -79,6 +83,11 @@ struct bt_frame {
     struct bt_site *site;              /* who called; NULL: an indirect branch that nobody knows */
     uint64_t target;                   /* host code to go on at */
     uint32_t branch;                   /* code offset of the latest indirect branch's site */
+    /* refill.c */
+    uint64_t spill[3];
+    uint64_t none, none_addend;        /* of a slot's right that is not there */
+    uint64_t slot_used[X86_MMU_COUNT]; /* bits: slots that may hold something */
+    uint16_t refills[1U << BT_REFILL_BITS];
     uint32_t itlb[1U << BT_ITLB_BITS]; /* bt_page.id of pages that may be run now */
     uint32_t class_key[BT_CLASSES];    /* whose tables these are */
     struct bt_slot slot[X86_MMU_COUNT][BT_SLOTS];
@@ -216,6 +225,7 @@ struct bt_code {
     size_t used;
     size_t fixed;                               /* stubs, which are never dropped */
     uint32_t enter, slow, leave, vec_load, tsc; /* stubs' offsets; 0 is the one for indirect branches */
+    uint32_t refill[X86_MMU_COUNT][2];          /* reads, writes */
     uint32_t string[X86_MMU_COUNT][BT_STRING_OPS][4][BT_STRING_REPEATS]; /* by log2 of the element's size */
 };
 
@@ -254,6 +264,7 @@ struct bt_vcpu {
     uint64_t generation;                           /* of the TLB that slots and itlb were filled from */
     struct bt_page *itlb_page[1U << BT_ITLB_BITS]; /* whose id frame.itlb has; only where that is not 0 */
     uint64_t itlb_used[(1U << BT_ITLB_BITS) / 64]; /* bits: where it is not 0 */
+    uint64_t itlb_local[(1U << BT_ITLB_BITS) / 64]; /* bits, of those: where the page is not global */
     struct events events;
     bool single; /* run by x86_step(): TF, breakpoints, an interrupt shadow */
 

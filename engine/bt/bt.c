@@ -6,6 +6,7 @@
 #include "core/device.h"
 #include "core/vcpu-env.h"
 #include "engine/bt/bt-internal.h"
+#include "engine/bt/refill.h"
 #include "engine/bt/translate.h"
 #include "engine/common/thunk-memory.h"
 #include "x86/exec-sys.h"
@@ -113,6 +114,7 @@ static int bt_vcpu_init(struct vcpu *vcpu, struct error *err)
     bv->frame->host_mxcsr = X86_MXCSR_INIT;
     init_shadow(bv);
     vcpu->cpu.tlb = &bv->frame->tlb;
+    bt_refill_init(bv);
     bt_forget(bv);
     r = thunk_memory_init(&bv->thunks);
     if (r < 0) {

@@ -11,6 +11,7 @@
  * with the flags saved before. That is cheap where JRCXZ, which needs no flags, is
  * not: seven cycles on some processors.
  */
+#include "engine/bt/refill.h"
 #include "engine/bt/translate.h"
 
 struct bt_site *bt_new_site(struct bt_translation *t, enum bt_site_kind kind)
@@ -378,7 +379,10 @@ static void put_later_access(struct bt_translation *t, const struct bt_later *la
         tag.base = HOST_RAX;
     if (later->lin == BT_LIN_TAG || later->lin == BT_LIN_TABLE)
         emit_rm(&t->e, EMIT_W, 0x03, HOST_RCX, tag);
-    put_ask(t, t->bvm->code.slow, later->site);
+    if (later->lin == BT_LIN_TAG)
+        bt_put_refill(t, later);
+    else
+        put_ask(t, t->bvm->code.slow, later->site);
 }
 
 static void put_later_exit(struct bt_translation *t, const struct bt_later *later)
