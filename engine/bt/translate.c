@@ -109,7 +109,7 @@ bool bt_is_inline(const struct bt_translation *t, const struct x86_insn *insn)
 {
     bool stack = bt_stack_move(insn) || insn->id == X86_LEAVE;
 
-    if (x86_check(t->cpu, insn) != X86_NEXT || t->page2)
+    if (x86_check(t->cpu, insn) != X86_NEXT)
         return false;
     if (bt_is_string(t, insn))
         return true;
