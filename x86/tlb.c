@@ -87,6 +87,7 @@ static void flush(struct x86_tlb *tlb, bool keep_global)
     if (!keep_global) {
         memset(tlb->large, 0, sizeof(tlb->large));
         tlb->huge = 0;
+        memset(tlb->table_page, 0, sizeof(tlb->table_page));
     }
 }
 

@@ -3,8 +3,8 @@
  * The translator's inside: frames, blocks, sites, and the code cache.
  *
  * Registers in translated code
- *   guest  rdx rbx rbp rsi rdi r8 r9 r12 r13 r14   in the same host register
- *   guest  rax → r15, rcx → r11, rsp → r10;        r10, r11, r15 in the frame
+ *   guest  rdx rbx rbp rsi rdi r8 to r12      in the same host register
+ *   guest  rax → r15, rcx → r14, rsp → r13;   r13, r14, r15 in the frame
  *   host   rcx: addresses; rax: flags and all else; rsp: the host's stack; GS: the frame
  *
  * Flags are where they were made, in EFLAGS, or saved in frame.cc in the form of
@@ -23,6 +23,7 @@
 
 #include "core/vm.h"
 #include "engine/bt/bt.h"
+#include "engine/bt/region.h"
 #include "engine/common/events.h"
 #include "x86/exec.h"
 #include "x86/mem.h"
@@ -125,6 +126,7 @@ struct bt_site {
     uint8_t access; /* enum x86_mem_access */
     uint8_t slot;
     uint16_t span;   /* bytes from lin on that the check covers */
+    uint16_t delta;  /* from lin to the access itself */
     uint8_t mmu;     /* enum x86_mmu_index */
     bool group;      /* other accesses count on this check */
     bool poly;       /* looks in the TLB itself */
@@ -150,6 +152,19 @@ struct bt_site {
     };
 };
 
+/* Most sites are accesses: they have nothing of the union. */
+static inline size_t bt_site_size(enum bt_site_kind kind)
+{
+    switch (kind) {
+    case BT_SITE_ACCESS:
+        return offsetof(struct bt_site, insn);
+    case BT_SITE_EXIT:
+        return sizeof(struct bt_site);
+    default:
+        return offsetof(struct bt_site, insn) + sizeof(void *);
+    }
+}
+
 /* ---- blocks and pages ---- */
 
 struct bt_block {
@@ -163,7 +178,7 @@ struct bt_block {
     bool plain;            /* made without groups */
     struct bt_page *page;  /* where it starts */
     struct bt_page *page2; /* where its last instruction ends, if elsewhere */
-    struct bt_block *next_hash, *next_page, *next_page2;
+    struct bt_block *next_hash, *next_page, *next_page2, *next_region;
     struct bt_site *incoming; /* exits linked to us */
     struct bt_site *exits;
     const uint8_t *bytes_seen; /* as decoded; only while not sealed */
@@ -178,6 +193,8 @@ struct bt_page {
     struct bt_ram *ram; /* NULL: ROM */
     struct bt_block *blocks, *blocks2;
     struct bt_page *next_lin, *next_ram;
+    bool gone;      /* atomic: will not be found again, and be freed when no vCPU knows it */
+    uint64_t swept; /* the eviction that last looked at its blocks */
 };
 
 /* What the VM knows of one page of RAM. */
@@ -190,10 +207,7 @@ struct bt_ram {
 
 /* ---- VM and vCPU ---- */
 
-#define BT_CACHE_DEFAULT MIB(64)
 #define BT_CODE_RESERVE  KIB(96) /* no block needs more */
-#define BT_ARENA_CHUNK   MIB(1)
-#define BT_ARENA_CHUNKS  96
 #define BT_ARENA_RESERVE KIB(64)
 #define BT_HASH_BITS     17
 #define BT_PAGE_BITS     12
@@ -244,9 +258,7 @@ struct bt_vm {
     struct bt_block *hash[1U << BT_HASH_BITS];
     struct bt_page *by_lin[1U << BT_PAGE_BITS];
     uint64_t poly[1U << BT_POLY_BITS]; /* addresses of instructions whose accesses miss their slots */
-    uint8_t *chunk[BT_ARENA_CHUNKS];
-    unsigned chunk_count, chunk_now;
-    size_t chunk_used;
+    struct bt_regions regions;
 
     struct plat_lock exclusive; /* held by the vCPU that runs alone */
     uint32_t exclusive_wanted;  /* atomic */
@@ -274,9 +286,11 @@ struct bt_vcpu {
     bool want_plain; /* the next block shall have no groups */
 
     /* shared with other threads */
-    uint64_t ack;     /* atomic: bt_vm.seq as of our last TLB flush, BT_PARKED */
-    uint64_t flushed; /* the same, while parked too */
-    uint32_t running; /* atomic: must be waited for before another vCPU is alone */
+    uint64_t ack;            /* atomic: bt_vm.seq as of our last TLB flush, BT_PARKED */
+    uint64_t flushed;        /* the same, while parked too */
+    uint32_t running;        /* atomic: must be waited for before another vCPU is alone */
+    uint64_t evictions;      /* atomic: of which nothing is left here (region.h), BT_PARKED */
+    uint64_t evictions_seen; /* the same, while parked too */
 
     struct bt_stats stats; /* of what ran */
     uint64_t *generic;     /* runs of reference semantics, by x86_id */
@@ -321,6 +335,11 @@ static inline bool bt_is_sealed(const struct bt_block *block)
 static inline bool bt_is_dead(const struct bt_block *block)
 {
     return __atomic_load_n(&block->dead, __ATOMIC_RELAXED);
+}
+
+static inline bool bt_is_gone(const struct bt_page *page)
+{
+    return __atomic_load_n(&page->gone, __ATOMIC_RELAXED);
 }
 
 static inline struct bt_vcpu *bt_of(struct vcpu *vcpu)
@@ -390,6 +409,8 @@ void bt_fill_itlb(struct bt_vcpu *bv, struct bt_page *page);
 /* All go; those that give write rights to a page of RAM. */
 void bt_forget(struct bt_vcpu *bv);
 void bt_forget_writes(struct bt_vcpu *bv, const uint8_t *page);
+/* Pages that will not be found again. */
+void bt_forget_gone(struct bt_vcpu *bv);
 /* After C code ran: copies of what the TLB has dropped go. True: it dropped something. */
 bool bt_check_generation(struct bt_vcpu *bv);
 
@@ -410,10 +431,6 @@ bool bt_is_quiet(const struct bt_vcpu *bv);
 bool bt_deliver_fault(struct bt_vcpu *bv);
 
 /* ---- cache.c ---- */
-int bt_cache_init(struct bt_vm *bvm);
-void bt_cache_finish(struct bt_vm *bvm);
-void *bt_arena(struct bt_vm *bvm, size_t size);
-bool bt_arena_ready(struct bt_vm *bvm);
 /* The block at s.rip, made if need be. NULL: bv->next says what to do instead. plain: one without groups. */
 struct bt_block *bt_find(struct bt_vcpu *bv, bool plain);
 /* Ties an exit to its block. */
@@ -424,6 +441,10 @@ struct bt_page *bt_find_page(struct bt_vcpu *bv, uint64_t lin);
 /* The same if it is known to be valid, without asking; lock held. */
 struct bt_page *bt_known_page(const struct bt_vcpu *bv, uint64_t lin);
 void bt_kill(struct bt_vm *bvm, struct bt_block *block); /* lock held */
+/* All of a region's blocks; lock held. Returns how many were alive. */
+unsigned bt_kill_all(struct bt_vm *bvm, struct bt_block *blocks, uint64_t eviction);
+/* The page has no blocks and will not be found again; lock held. */
+void bt_forget_page(struct bt_page *page);
 bool bt_is_poly(const struct bt_vm *bvm, uint64_t rip);
 void bt_set_poly(struct bt_vm *bvm, uint64_t rip);
 
@@ -443,7 +464,9 @@ void bt_enter_guest(struct bt_vcpu *bv);
 void bt_park(struct bt_vcpu *bv);
 void bt_tlb_flush(struct bt_vcpu *bv);
 void bt_exclusive(struct vcpu *vcpu, bool begin);
-/* Drops all code (only_full: if there is no room left); the other vCPUs wait outside meanwhile. */
-void bt_flush_all(struct bt_vcpu *bv, bool only_full);
+/* Drops all code; the other vCPUs wait outside meanwhile. */
+void bt_flush_all(struct bt_vcpu *bv);
+/* Has the other vCPU leave translated code and look at the request. */
+void bt_ask(struct bt_vcpu *bv, uint32_t request);
 
 #endif

@@ -161,9 +161,10 @@ static uint64_t slow_access(struct bt_vcpu *bv, struct bt_site *site)
     if (hits(e, lin, write)) {
         if (count_miss(bv, site, BT_REFILLS, TIME_REFILLS))
             return leave(bv, BT_LOOK);
-    } else if (!x86_translate(cpu, lin, write ? X86_MEM_WRITE : X86_MEM_READ, site->mmu, &t) ||
-               !hits(e, lin, write)) {
-        return redo(bv, site); /* for the fault's exact address, or what has no page */
+    } else if (!x86_translate(cpu, lin + site->delta, write ? X86_MEM_WRITE : X86_MEM_READ, site->mmu, &t)) {
+        return leave(bv, BT_FAULT); /* as by reference: accesses come in its order, and nothing has changed */
+    } else if (!hits(e, lin, write)) {
+        return redo(bv, site); /* what has no page, or whose stores must be told */
     }
     bt_fill_slot(bv, site->mmu, site->slot, e);
     bv->frame->fs_base = cpu->s.seg[X86_FS].base;
