@@ -115,6 +115,7 @@ enum bt_site_kind {
 };
 
 struct bt_site {
+    uint64_t rip; /* of the instruction */
     struct bt_block *block;
     uint32_t retry;  /* code offsets: do the access again */
     uint32_t resume; /* the instruction behind */

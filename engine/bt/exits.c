@@ -19,6 +19,7 @@ struct bt_site *bt_new_site(struct bt_translation *t, enum bt_site_kind kind)
     struct bt_site *site = bt_arena(t->bvm, bt_site_size(kind));
 
     site->block = t->block;
+    site->rip = bt_insn_rip(t);
     site->kind = (uint8_t)kind;
     site->offset = t->insn_offset[t->now];
     site->length = bt_now(t)->length;

@@ -188,7 +188,7 @@ uint64_t bt_slow(struct bt_frame *frame)
     uint64_t to;
 
     bt_acquire(bv->bvm);
-    cpu->s.rip = site->block->rip + site->offset;
+    cpu->s.rip = site->rip;
     cpu->instructions = frame->count;
     cpu->uncounted = site->index;
     bv->key = site->key;
@@ -196,7 +196,7 @@ uint64_t bt_slow(struct bt_frame *frame)
     if (!to) {
         frame->count += (uint64_t)cpu->uncounted;
         cpu->instructions = frame->count;
-        if (unlikely(site->shadow) && bv->next == BT_LOOK && cpu->s.rip == site->block->rip + site->offset)
+        if (unlikely(site->shadow) && bv->next == BT_LOOK && cpu->s.rip == site->rip)
             cpu->s.shadow |= X86_SHADOW_STI; /* it has not run */
     }
     cpu->uncounted = 0;
