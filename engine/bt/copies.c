@@ -87,6 +87,16 @@ void bt_forget_writes(struct bt_vcpu *bv, const uint8_t *page)
     }
 }
 
+/* A page that is described anew has another number. */
+void bt_forget_gone(struct bt_vcpu *bv)
+{
+    FOR_EACH_USED(bv, n)
+    {
+        if (bt_is_gone(bv->itlb_page[n]) || bv->itlb_page[n]->id != bv->frame->itlb[n])
+            empty_itlb(bv, n);
+    }
+}
+
 /* ---- what the TLB dropped ---- */
 
 static void forget_region(struct bt_vcpu *bv, uint64_t lin, unsigned bits)

@@ -44,6 +44,9 @@ struct machine {
 };
 
 void machine_init(struct machine *m, const struct engine_ops *engine, unsigned vcpus);
+/* With this much room for translations. */
+void machine_init_cache(struct machine *m, const struct engine_ops *engine, unsigned vcpus,
+                        uint64_t code_cache);
 /* One vCPU of this level, whose instructions are counted (core/icount.h). */
 void machine_init_counted(struct machine *m, const struct engine_ops *engine, enum x86_cpu_level level);
 void machine_finish(struct machine *m);
