@@ -39,6 +39,12 @@ void bt_forget(struct bt_vcpu *bv)
     memset(bv->itlb_local, 0, sizeof(bv->itlb_local));
 }
 
+/* Runs the block for each entry of the itlb that is not 0. */
+#define FOR_EACH_USED(bv, n)                                                                                 \
+    for (unsigned w_ = 0; w_ < ARRAY_SIZE((bv)->itlb_used); w_++)                                            \
+        for (uint64_t left_ = (bv)->itlb_used[w_], n;                                                        \
+             left_ && (n = w_ * 64 + (unsigned)__builtin_ctzll(left_), 1); left_ &= left_ - 1)
+
 static unsigned fetch_table(const struct bt_page *page)
 {
     return page->user ? X86_TLB_FETCH_USER : X86_TLB_FETCH_KERNEL;
@@ -90,10 +96,9 @@ void bt_forget_writes(struct bt_vcpu *bv, const uint8_t *page)
 /* A page that is described anew has another number. */
 void bt_forget_gone(struct bt_vcpu *bv)
 {
-    FOR_EACH_USED(bv, n)
-    {
+    FOR_EACH_USED (bv, n) {
         if (bt_is_gone(bv->itlb_page[n]) || bv->itlb_page[n]->id != bv->frame->itlb[n])
-            empty_itlb(bv, n);
+            empty_itlb(bv, (unsigned)n);
     }
 }
 
@@ -114,13 +119,9 @@ static void forget_region(struct bt_vcpu *bv, uint64_t lin, unsigned bits)
             empty_itlb(bv, n);
         return;
     }
-    for (unsigned w = 0; w < ARRAY_SIZE(bv->itlb_used); w++) {
-        for (uint64_t left = bv->itlb_used[w]; left; left &= left - 1) {
-            unsigned n = w * 64 + (unsigned)__builtin_ctzll(left);
-
-            if (!((bv->itlb_page[n]->lin ^ lin) >> bits))
-                empty_itlb(bv, n);
-        }
+    FOR_EACH_USED (bv, n) {
+        if (!((bv->itlb_page[n]->lin ^ lin) >> bits))
+            empty_itlb(bv, (unsigned)n);
     }
 }
 
