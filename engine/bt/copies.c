@@ -23,6 +23,12 @@ _Static_assert(BT_SLOTS == 64, "slot_used has a bit for each");
         for (uint64_t left_ = (bv)->frame->slot_used[m], n;                                                  \
              left_ && (n = (unsigned)__builtin_ctzll(left_), 1); left_ &= left_ - 1)
 
+/* The same for places of the itlb. */
+#define FOR_EACH_PAGE(bv, n)                                                                                 \
+    for (unsigned w_ = 0; w_ < ARRAY_SIZE((bv)->itlb_used); w_++)                                            \
+        for (uint64_t left_ = (bv)->itlb_used[w_], n;                                                        \
+             left_ && (n = w_ * 64 + (unsigned)__builtin_ctzll(left_), 1); left_ &= left_ - 1)
+
 static void forget_slots(struct bt_vcpu *bv)
 {
     for (unsigned m = 0; m < X86_MMU_COUNT; m++) {
@@ -38,12 +44,6 @@ void bt_forget(struct bt_vcpu *bv)
     memset(bv->itlb_used, 0, sizeof(bv->itlb_used));
     memset(bv->itlb_local, 0, sizeof(bv->itlb_local));
 }
-
-/* Runs the block for each entry of the itlb that is not 0. */
-#define FOR_EACH_USED(bv, n)                                                                                 \
-    for (unsigned w_ = 0; w_ < ARRAY_SIZE((bv)->itlb_used); w_++)                                            \
-        for (uint64_t left_ = (bv)->itlb_used[w_], n;                                                        \
-             left_ && (n = w_ * 64 + (unsigned)__builtin_ctzll(left_), 1); left_ &= left_ - 1)
 
 static unsigned fetch_table(const struct bt_page *page)
 {
@@ -96,7 +96,7 @@ void bt_forget_writes(struct bt_vcpu *bv, const uint8_t *page)
 /* A page that is described anew has another number. */
 void bt_forget_gone(struct bt_vcpu *bv)
 {
-    FOR_EACH_USED (bv, n) {
+    FOR_EACH_PAGE (bv, n) {
         if (bt_is_gone(bv->itlb_page[n]) || bv->itlb_page[n]->id != bv->frame->itlb[n])
             empty_itlb(bv, (unsigned)n);
     }
@@ -119,7 +119,7 @@ static void forget_region(struct bt_vcpu *bv, uint64_t lin, unsigned bits)
             empty_itlb(bv, n);
         return;
     }
-    FOR_EACH_USED (bv, n) {
+    FOR_EACH_PAGE (bv, n) {
         if (!((bv->itlb_page[n]->lin ^ lin) >> bits))
             empty_itlb(bv, (unsigned)n);
     }

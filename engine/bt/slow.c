@@ -69,6 +69,8 @@ static uint64_t execute(struct bt_vcpu *bv, const struct bt_site *site, const st
         cpu->s.rip = next;
         return leave_behind(bv, BT_HALT);
     default:
+        if (bt_is_quiet(bv))
+            break; /* what it may have changed has not */
         cpu->s.rip = next;
         return leave_behind(bv, BT_BREAK);
     }
@@ -79,7 +81,7 @@ static uint64_t execute(struct bt_vcpu *bv, const struct bt_site *site, const st
     if (unlikely(killed != __atomic_load_n(&bvm->stats.killed, __ATOMIC_RELAXED)))
         x86_thunk_serialize();
     if (bt_check_generation(bv) || __atomic_load_n(&bvm->epoch, __ATOMIC_SEQ_CST) != epoch ||
-        bt_is_dead(site->block) || site->group || bt_polled(bv->frame) || !site->resume) {
+        bt_is_dead(site->block) || site->group || bt_is_asked(bv->frame) || !site->resume) {
         cpu->s.rip = next;
         return leave_behind(bv, BT_LOOK);
     }
@@ -191,9 +193,14 @@ uint64_t bt_slow(struct bt_frame *frame)
     cpu->s.rip = site->block->rip + site->offset;
     cpu->instructions = frame->count;
     cpu->uncounted = site->index;
+    bv->key = site->key;
     to = see_to(bv, site);
-    if (!to)
+    if (!to) {
         frame->count += (uint64_t)cpu->uncounted;
+        cpu->instructions = frame->count;
+        if (unlikely(site->shadow) && bv->next == BT_LOOK && cpu->s.rip == site->block->rip + site->offset)
+            cpu->s.shadow |= X86_SHADOW_STI; /* it has not run */
+    }
     cpu->uncounted = 0;
-    return to;
+    return to ? to : bt_go_on(bv);
 }
