@@ -62,11 +62,18 @@ static enum x86_result cr3_write(struct x86_cpu *cpu, uint64_t value)
 {
     uint64_t address = BIT64(cpu->cpuid->phys_bits) - 1;
 
-    if (cpu->s.cr4 & X86_CR4_PCIDE)
-        value &= ~CR3_NOFLUSH; /* flushing anyway is allowed */
+    bool pcids = cpu->s.cr4 & X86_CR4_PCIDE, keep = pcids && value & CR3_NOFLUSH;
+
+    if (pcids)
+        value &= ~CR3_NOFLUSH;
     if (x86_long(cpu) && value & ~address)
         return x86_raise_error(cpu, X86_GP, 0);
-    x86_cr3_load(cpu, value);
+    if (!pcids) {
+        x86_cr3_load(cpu, value);
+        return X86_BREAK;
+    }
+    x86_tlb_switch(cpu, cpu->s.cr3 & CR3_PCID, value & CR3_PCID, keep);
+    cpu->s.cr3 = value;
     return X86_BREAK;
 }
 
@@ -181,7 +188,7 @@ enum x86_result x86_exec_invlpg(struct x86_cpu *cpu, const struct x86_insn *insn
     return X86_BREAK;
 }
 
-/* All processes' translations share the TLB, so the types differ in little (SDM 2A, INVPCID). */
+/* Types (SDM 2A, INVPCID): 0 an address, 1 an address space, 2 everything, 3 everything but global pages. */
 enum x86_result x86_exec_invpcid(struct x86_cpu *cpu, const struct x86_insn *insn)
 {
     uint64_t type = x86_gpr_read(cpu, &insn->op[0]), lin, pcid, address;
@@ -198,7 +205,12 @@ enum x86_result x86_exec_invpcid(struct x86_cpu *cpu, const struct x86_insn *ins
     if (type == 0) {
         if (!x86_canonical(cpu, address))
             return x86_raise_error(cpu, X86_GP, 0);
-        x86_tlb_flush_page(cpu, address);
+        if (pcid == (cpu->s.cr4 & X86_CR4_PCIDE ? cpu->s.cr3 & CR3_PCID : 0))
+            x86_tlb_flush_page(cpu, address);
+        else
+            x86_tlb_flush_pcid(cpu, (uint16_t)pcid); /* more than asked for is allowed */
+    } else if (type == 1) {
+        x86_tlb_flush_pcid(cpu, (uint16_t)pcid);
     } else if (type == 2) {
         x86_tlb_flush(cpu);
     } else {

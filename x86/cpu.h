@@ -166,6 +166,25 @@ struct x86_tlb_drop {
     uint8_t bits;
 };
 
+/* What the tables held of an address space (PCID) that is not the present one; no global translations. */
+#define X86_TLB_CONTEXTS 8
+#define X86_TLB_SAVED    512 /* translations of one; more are dropped */
+
+struct x86_tlb_saved {
+    struct x86_tlb_entry entry;
+    uint8_t table;
+    bool writable;
+};
+
+struct x86_tlb_context {
+    bool valid;
+    uint16_t pcid;
+    uint16_t count;
+    uint64_t used_at;  /* x86_tlb.switches */
+    uint64_t protects; /* x86_tlb.protects when it was saved */
+    struct x86_tlb_saved page[X86_TLB_SAVED];
+};
+
 #define X86_TLB_TABLE_PAGES 64
 
 #define X86_TLB_DROPS      32 /* that are remembered */
@@ -188,6 +207,8 @@ struct x86_tlb {
         uint64_t gpa; /* | 1 */
         void *host;
     } table_page[X86_TLB_TABLE_PAGES];
+    uint64_t switches, protects;
+    struct x86_tlb_context context[X86_TLB_CONTEXTS];
 };
 
 /* Requests from other threads, polled between blocks (atomic OR into cpu->request). */

@@ -90,8 +90,12 @@ struct x86_walk {
 };
 
 void x86_tlb_init(struct x86_cpu *cpu);
-/* Everything but global pages. */
+/* Everything but global pages, of all address spaces. */
 void x86_tlb_flush_local(struct x86_cpu *cpu);
+/* CR3 is loaded under CR4.PCIDE. keep: what is known of the new address space stays valid. */
+void x86_tlb_switch(struct x86_cpu *cpu, uint16_t from, uint16_t to, bool keep);
+/* All of one address space but global pages. */
+void x86_tlb_flush_pcid(struct x86_cpu *cpu, uint16_t pcid);
 /* Is there an entry that gives this right? The slot's number comes back. */
 bool x86_tlb_find(const struct x86_cpu *cpu, unsigned table, uint64_t lin, bool write, unsigned *slot);
 void x86_tlb_fill(struct x86_cpu *cpu, unsigned table, uint64_t lin, const struct x86_walk *walk,

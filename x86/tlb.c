@@ -7,6 +7,9 @@
  * size; which translations are global, so that a load of CR3 keeps them; and
  * which pages may be written although stores must not go straight to the host.
  *
+ * With PCIDs, what is not global is put aside when another address space is loaded,
+ * and comes back with it.
+ *
  * INVLPG drops whole large pages, which lie here as many small ones: hashes of
  * the large pages entered since the last flush say whether there may be any.
  */
@@ -91,6 +94,123 @@ static void flush(struct x86_tlb *tlb, bool keep_global)
     }
 }
 
+/* ---- address spaces ---- */
+
+static struct x86_tlb_context *find_context(struct x86_tlb *tlb, uint16_t pcid)
+{
+    for (unsigned i = 0; i < X86_TLB_CONTEXTS; i++) {
+        if (tlb->context[i].valid && tlb->context[i].pcid == pcid)
+            return &tlb->context[i];
+    }
+    return NULL;
+}
+
+static struct x86_tlb_context *new_context(struct x86_tlb *tlb, uint16_t pcid)
+{
+    struct x86_tlb_context *c = find_context(tlb, pcid);
+
+    for (unsigned i = 0; !c && i < X86_TLB_CONTEXTS; i++) {
+        if (!tlb->context[i].valid)
+            c = &tlb->context[i];
+    }
+    if (!c) {
+        c = &tlb->context[0];
+        for (unsigned i = 1; i < X86_TLB_CONTEXTS; i++) {
+            if (tlb->context[i].used_at < c->used_at)
+                c = &tlb->context[i];
+        }
+    }
+    c->valid = true;
+    c->pcid = pcid;
+    c->count = 0;
+    c->used_at = tlb->switches;
+    c->protects = tlb->protects;
+    return c;
+}
+
+static void forget_context(struct x86_tlb *tlb, uint16_t pcid)
+{
+    struct x86_tlb_context *c = find_context(tlb, pcid);
+
+    if (c)
+        c->valid = false;
+}
+
+static void forget_contexts(struct x86_tlb *tlb)
+{
+    for (unsigned i = 0; i < X86_TLB_CONTEXTS; i++)
+        tlb->context[i].valid = false;
+}
+
+/* All translations that are not global leave the tables for the context. */
+static void save(struct x86_tlb *tlb, struct x86_tlb_context *c)
+{
+    for (unsigned t = 0; t < X86_TLB_TABLES; t++) {
+        FOR_EACH_WORD (tlb, t, w) {
+            for (uint64_t set = tlb->used[t][w] & ~tlb->global[t][w]; set; set &= set - 1) {
+                unsigned slot = w * 64 + (unsigned)__builtin_ctzll(set);
+
+                if (c->count < X86_TLB_SAVED)
+                    c->page[c->count++] =
+                        (struct x86_tlb_saved){.entry = tlb->entry[t][slot],
+                                               .table = (uint8_t)t,
+                                               .writable = bit_test(tlb->writable[t], slot)};
+                drop(tlb, t, slot);
+            }
+        }
+    }
+}
+
+/* And come back; without write rights if any were taken away meanwhile. */
+static void restore(struct x86_tlb *tlb, struct x86_tlb_context *c)
+{
+    for (unsigned i = 0; i < c->count; i++) {
+        const struct x86_tlb_saved *p = &c->page[i];
+        unsigned slot = SLOT(p->entry.tag_read);
+
+        tlb->entry[p->table][slot] = p->entry;
+        if (c->protects != tlb->protects)
+            tlb->entry[p->table][slot].tag_write = empty_tag(slot);
+        use(tlb, p->table, slot);
+        bit_put(tlb->global[p->table], slot, false);
+        bit_put(tlb->writable[p->table], slot, p->writable);
+    }
+    c->valid = false;
+}
+
+void x86_tlb_switch(struct x86_cpu *cpu, uint16_t from, uint16_t to, bool keep)
+{
+    struct x86_tlb *tlb = cpu->tlb;
+    struct x86_tlb_context *c;
+
+    if (!tlb || (from == to && keep))
+        return;
+    if (from == to) {
+        flush(tlb, true);
+        return;
+    }
+    tlb->switches++;
+    next_generation(tlb, 0, X86_TLB_DROP_LOCAL);
+    if (!keep)
+        forget_context(tlb, to);
+    save(tlb, new_context(tlb, from));
+    c = find_context(tlb, to);
+    if (c)
+        restore(tlb, c);
+}
+
+void x86_tlb_flush_pcid(struct x86_cpu *cpu, uint16_t pcid)
+{
+    if (!cpu->tlb)
+        return;
+    if (pcid == (cpu->s.cr4 & X86_CR4_PCIDE ? cpu->s.cr3 & 0xfff : 0))
+        flush(cpu->tlb, true);
+    else
+        forget_context(cpu->tlb, pcid);
+}
+
+/* ---- flushes ---- */
+
 void x86_tlb_init(struct x86_cpu *cpu)
 {
     struct x86_tlb *tlb = cpu->tlb;
@@ -99,19 +219,23 @@ void x86_tlb_init(struct x86_cpu *cpu)
         return;
     for (unsigned t = 0; t < X86_TLB_TABLES; t++)
         drop(tlb, t, 0);
-    flush(tlb, false);
+    x86_tlb_flush(cpu);
 }
 
 void x86_tlb_flush(struct x86_cpu *cpu)
 {
-    if (cpu->tlb)
-        flush(cpu->tlb, false);
+    if (!cpu->tlb)
+        return;
+    flush(cpu->tlb, false);
+    forget_contexts(cpu->tlb);
 }
 
 void x86_tlb_flush_local(struct x86_cpu *cpu)
 {
-    if (cpu->tlb)
-        flush(cpu->tlb, true);
+    if (!cpu->tlb)
+        return;
+    flush(cpu->tlb, true);
+    forget_contexts(cpu->tlb);
 }
 
 /* One of 4,096 bits for the 2 MiB that lin lies in. */
@@ -168,6 +292,7 @@ void x86_tlb_protect(struct x86_cpu *cpu, uint64_t gpa)
     struct x86_tlb *tlb = cpu->tlb;
 
     gpa = ALIGN_DOWN(gpa, 4096);
+    tlb->protects++;
     for (unsigned t = 0; t < X86_MMU_COUNT; t++) {
         FOR_EACH_WORD (tlb, t, w) {
             for (uint64_t set = tlb->used[t][w]; set; set &= set - 1) {
