@@ -157,9 +157,23 @@ enum x86_mmu_index {
 #define X86_TLB_FETCH_KERNEL (X86_MMU_COUNT + 1)
 #define X86_TLB_TABLES       (X86_MMU_COUNT + 2)
 
+/*
+ * What one step of the generation dropped: the naturally aligned region of 2^bits bytes around lin. Of two
+ * special sizes: all translations, and all but the global ones.
+ */
+struct x86_tlb_drop {
+    uint64_t lin;
+    uint8_t bits;
+};
+
+#define X86_TLB_DROPS      32 /* that are remembered */
+#define X86_TLB_DROP_LOCAL 63
+#define X86_TLB_DROP_ALL   64
+
 struct x86_tlb {
     struct x86_tlb_entry entry[X86_TLB_TABLES][X86_TLB_SIZE];
     uint64_t generation; /* grows when translations are dropped: for those who keep copies of them */
+    struct x86_tlb_drop drop[X86_TLB_DROPS]; /* by generation, modulo */
     /* x86/tlb.c's own: a bit for each slot, and hashes of the large pages that were entered */
     uint64_t used[X86_TLB_TABLES][X86_TLB_SIZE / 64];
     uint64_t global[X86_TLB_TABLES][X86_TLB_SIZE / 64];

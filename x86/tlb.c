@@ -39,6 +39,13 @@ static void drop(struct x86_tlb *tlb, unsigned table, unsigned slot)
     bit_put(tlb->used[table], slot, false);
 }
 
+/* A step of the generation, and what it is about. */
+static void next_generation(struct x86_tlb *tlb, uint64_t lin, unsigned bits)
+{
+    tlb->generation++;
+    tlb->drop[tlb->generation % X86_TLB_DROPS] = (struct x86_tlb_drop){lin, (uint8_t)bits};
+}
+
 void x86_tlb_init(struct x86_cpu *cpu)
 {
     struct x86_tlb *tlb = cpu->tlb;
@@ -48,14 +55,15 @@ void x86_tlb_init(struct x86_cpu *cpu)
         return;
     generation = tlb->generation;
     memset(tlb, 0, sizeof(*tlb));
-    tlb->generation = generation + 1;
+    tlb->generation = generation + X86_TLB_DROPS; /* nobody knows what of it is left */
+    next_generation(tlb, 0, X86_TLB_DROP_ALL);
     for (unsigned t = 0; t < X86_TLB_TABLES; t++)
         drop(tlb, t, 0);
 }
 
 static void flush(struct x86_tlb *tlb, bool keep_global)
 {
-    tlb->generation++;
+    next_generation(tlb, 0, keep_global ? X86_TLB_DROP_LOCAL : X86_TLB_DROP_ALL);
     for (unsigned t = 0; t < X86_TLB_TABLES; t++) {
         for (unsigned w = 0; w < WORDS; w++) {
             uint64_t set = tlb->used[t][w];
@@ -106,18 +114,20 @@ static void flush_region(struct x86_tlb *tlb, uint64_t lin, unsigned bits)
 void x86_tlb_flush_page(struct x86_cpu *cpu, uint64_t lin)
 {
     struct x86_tlb *tlb = cpu->tlb;
-    unsigned slot = SLOT(lin);
+    unsigned slot = SLOT(lin), bits = 12;
 
-    tlb->generation++;
     lin = ALIGN_DOWN(lin, 4096);
     for (unsigned t = 0; t < X86_TLB_TABLES; t++) {
         if (tlb->entry[t][slot].tag_read == lin)
             drop(tlb, t, slot);
     }
     if (unlikely(tlb->huge & region_hash(lin, 30)))
-        flush_region(tlb, lin, 30);
+        bits = 30;
     else if (unlikely(tlb->large & region_hash(lin, 21)))
-        flush_region(tlb, lin, 22); /* 4 MiB without PAE */
+        bits = 22; /* 4 MiB without PAE */
+    if (bits > 12)
+        flush_region(tlb, lin, bits);
+    next_generation(tlb, lin, bits);
 }
 
 void x86_tlb_protect(struct x86_cpu *cpu, uint64_t gpa)

@@ -197,7 +197,55 @@ static struct host_mem check_group(struct bt_translation *t, const struct bt_acc
     return (struct host_mem){.base = HOST_RCX, .index = (uint8_t)base, .disp = disp};
 }
 
-static struct host_mem check_table(struct bt_translation *t, const struct bt_access *a, struct bt_site *site)
+/* Are all registers of the address in the host's, and is it nothing but their sum? */
+static bool is_plain_sum(const struct bt_translation *t, unsigned n)
+{
+    const struct x86_insn *insn = bt_now(t);
+    const struct x86_mem *mem = &insn->mem;
+
+    if (n == 1)
+        return t->wide;
+    return t->wide && insn->addrsize == 8 && mem->seg != X86_FS && mem->seg != X86_GS &&
+           (mem->base < X86_NO_REG || mem->index < X86_NO_REG) && mem->base != X86_RIP &&
+           (mem->base == X86_NO_REG || bt_host(mem->base) != HOST_NONE) &&
+           (mem->index == X86_NO_REG || bt_host(mem->index) != HOST_NONE);
+}
+
+/* rcx: lin - tag, compared. Makes it the host's address: from the address's registers where they are at hand,
+ * so that nothing waits for the tag. */
+static struct host_mem host_address(struct bt_translation *t, const struct bt_access *a, unsigned n,
+                                    struct host_mem tag, struct host_mem addend)
+{
+    const struct x86_mem *mem = &bt_now(t)->mem;
+    struct emit *e = &t->e;
+    struct host_mem m = host_at(HOST_RCX, 0);
+
+    if (!is_plain_sum(t, n)) {
+        emit_rm(e, EMIT_W, 0x03, HOST_RCX, tag);
+        emit_rm(e, EMIT_W, 0x03, HOST_RCX, addend);
+        return m;
+    }
+    emit_load(e, HOST_RCX, addend);
+    if (n == 1) {
+        m.index = bt_host(a->base);
+        m.disp = a->write ? -(int32_t)a->size : 0;
+        return m;
+    }
+    m.disp = (int32_t)mem->disp;
+    if (mem->index < X86_NO_REG) {
+        m.index = bt_host(mem->index);
+        m.scale = mem->scale;
+        if (mem->base == X86_NO_REG)
+            return m;
+        emit_lea(e, HOST_RCX, m);
+        m = host_at(HOST_RCX, 0);
+    }
+    m.index = bt_host(mem->base);
+    return m;
+}
+
+static struct host_mem check_table(struct bt_translation *t, const struct bt_access *a, unsigned n,
+                                   struct bt_site *site)
 {
     struct emit *e = &t->e;
     int32_t table = (int32_t)(offsetof(struct bt_frame, tlb.entry) +
@@ -218,10 +266,8 @@ static struct host_mem check_table(struct bt_translation *t, const struct bt_acc
     later->lin = BT_LIN_TABLE;
     later->tag = tag;
     t->flags = BT_FLAGS_SAVED;
-    emit_rm(e, EMIT_W, 0x03, HOST_RCX, in_frame(tag, HOST_RAX));
-    emit_rm(e, EMIT_W, 0x03, HOST_RCX,
-            in_frame(table + (int32_t)offsetof(struct x86_tlb_entry, addend), HOST_RAX));
-    return host_at(HOST_RCX, 0);
+    return host_address(t, a, n, in_frame(tag, HOST_RAX),
+                        in_frame(table + (int32_t)offsetof(struct x86_tlb_entry, addend), HOST_RAX));
 }
 
 _Static_assert(sizeof(struct x86_tlb_entry) == 32, "check_table() shifts by 7");
@@ -244,11 +290,9 @@ static struct host_mem check_alone(struct bt_translation *t, const struct bt_acc
     if (wants_alignment(insn, a->size, n))
         check_alignment(t, a->size);
     if (bt_is_poly(t->bvm, bt_insn_rip(t)))
-        return check_table(t, a, site);
+        return check_table(t, a, n, site);
     check_slot(t, site, tag);
-    emit_rm(&t->e, EMIT_W, 0x03, HOST_RCX, in_frame(tag, HOST_NONE));
-    emit_rm(&t->e, EMIT_W, 0x03, HOST_RCX, in_frame(tag + 16, HOST_NONE));
-    return host_at(HOST_RCX, 0);
+    return host_address(t, a, n, in_frame(tag, HOST_NONE), in_frame(tag + 16, HOST_NONE));
 }
 
 struct host_mem bt_access(struct bt_translation *t, unsigned n, bool no_rex)

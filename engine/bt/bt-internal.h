@@ -55,7 +55,9 @@ struct bt_slot {
 enum bt_class { BT_CLASS_USER, BT_CLASS_KERNEL, BT_CLASS_KERNEL_AC, BT_CLASS_OTHER, BT_CLASSES };
 
 #define BT_JUMP_BITS 16 /* by the low bits of the target: MOVZX needs no flags */
-#define BT_ITLB_BITS 8
+#define BT_ITLB_BITS 12
+
+#define BT_SHADOW_WORDS 2048
 
 struct bt_frame {
     struct bt_frame *self;
@@ -69,13 +71,23 @@ struct bt_frame {
     uint64_t count, limit; /* --icount: instructions before the block that runs; where no block may begin */
     uint64_t lin;          /* of the access that missed; or where an indirect branch led */
     uint64_t kept;         /* a value between the two accesses of PUSH or CALL */
+    uint64_t host_sp;      /* C's stack */
+    uint64_t shadow_sp;    /* translated code's, while C runs */
+    uint64_t shadow_top, shadow_low; /* the latter: a CALL below it starts anew */
     struct bt_site *site;  /* who called; NULL: an indirect branch that nobody knows */
     uint64_t target;       /* host code to go on at */
-    struct bt_site *branch_site;       /* the latest indirect branch */
+    uint32_t branch;                   /* code offset of the latest indirect branch's site */
     uint32_t itlb[1U << BT_ITLB_BITS]; /* bt_page.id of pages that may be run now */
     struct bt_slot slot[X86_MMU_COUNT][BT_SLOTS];
-    uint32_t jump[BT_CLASSES][1U << BT_JUMP_BITS]; /* code offsets; 0: the stub that asks */
+    uint32_t jump[BT_CLASSES][1U << BT_JUMP_BITS]; /* host addresses, below 4 GiB */
     uint8_t scratch[4096];
+    /*
+     * Translated code's stack, where each CALL of the guest leaves its return address and the host's: a RET that
+     * leads where its CALL said is the host's RET, which the processor predicts. Whoever enters translated code,
+     * and a RET that finds something else, begins at the top again, where an address lies that none matches.
+     */
+    uint8_t signal_room[KIB(24)];
+    uint64_t shadow[BT_SHADOW_WORDS];
     struct x86_tlb tlb;
 };
 
@@ -103,7 +115,8 @@ struct bt_site {
     bool group;      /* other accesses count on this check */
     bool poly;       /* looks in the TLB itself */
     bool vec;        /* the code behind counts on vector registers being live */
-    uint16_t misses; /* while the TLB had it */
+    uint16_t misses; /* while the TLB had it, since then */
+    uint32_t since;  /* host's time stamp, in units of 1024 */
     uint16_t index;  /* of the instruction in the block, for counts */
     union {
         const struct x86_insn *insn; /* generic */
@@ -140,10 +153,10 @@ struct bt_block {
     const uint8_t *bytes_seen; /* as decoded; only while not sealed */
 };
 
-/* A linear page of code under one key. */
+/* A linear page of code, for programs or for supervisors. */
 struct bt_page {
     uint64_t lin, gpa;
-    uint32_t key;
+    bool user;
     uint32_t id; /* even; unique in the VM */
     uint8_t *host;
     struct bt_ram *ram; /* NULL: ROM */
@@ -166,7 +179,7 @@ struct bt_ram {
 #define BT_ARENA_CHUNK   MIB(1)
 #define BT_ARENA_CHUNKS  96
 #define BT_ARENA_RESERVE KIB(64)
-#define BT_HASH_BITS     15
+#define BT_HASH_BITS     17
 #define BT_PAGE_BITS     12
 #define BT_POLY_BITS     12
 #define BT_MAX_INSNS     64
@@ -177,6 +190,17 @@ struct bt_ram {
 /* EFLAGS.AC at CPL 3 under CR0.AM: all accesses are checked for alignment. */
 #define BT_KEY_ALIGNED BIT(13)
 
+/* Stubs for string instructions: strings.c. */
+enum bt_string_op {
+    BT_STRING_MOVS,
+    BT_STRING_STOS,
+    BT_STRING_LODS,
+    BT_STRING_SCAS,
+    BT_STRING_CMPS,
+    BT_STRING_OPS,
+};
+enum bt_string_repeat { BT_STRING_ONCE, BT_STRING_REP, BT_STRING_REPNE, BT_STRING_REPEATS };
+
 struct bt_code {
     uint8_t *write;      /* the writable mapping */
     const uint8_t *exec; /* the executable one, below 2 GiB */
@@ -184,6 +208,7 @@ struct bt_code {
     size_t used;
     size_t fixed;                          /* stubs, which are never dropped */
     uint32_t enter, slow, leave, vec_load; /* stubs' offsets; 0 is the one for indirect branches */
+    uint32_t string[X86_MMU_COUNT][BT_STRING_OPS][4][BT_STRING_REPEATS]; /* by log2 of the element's size */
 };
 
 struct bt_vm {
@@ -219,7 +244,9 @@ struct bt_vcpu {
     uint32_t key;   /* of the present state */
     uint32_t epoch; /* of the cache that the frame's tables belong to */
     uint32_t class_key[BT_CLASSES];
-    uint64_t generation; /* of the TLB that slots and itlb were filled from */
+    uint64_t generation;                           /* of the TLB that slots and itlb were filled from */
+    struct bt_page *itlb_page[1U << BT_ITLB_BITS]; /* whose id frame.itlb has; only where that is not 0 */
+    uint64_t itlb_used[(1U << BT_ITLB_BITS) / 64]; /* bits: where it is not 0 */
     struct events events;
     bool single; /* run by x86_step(): TF, breakpoints, an interrupt shadow */
 
@@ -315,10 +342,15 @@ typedef void bt_enter_fn(struct bt_frame *frame, const void *code);
 /* ---- slow.c: what stubs call ---- */
 /* Sees to frame->site. Returns the host address to go on at, 0: leave translated code (bt_vcpu.next). */
 uint64_t bt_slow(struct bt_frame *frame);
-/* Copies of translations go: slots; and the pages that may be run. */
-void bt_forget_slots(struct bt_vcpu *bv);
+
+/* ---- copies.c: copies of translations, in slots and the itlb ---- */
+void bt_fill_slot(struct bt_vcpu *bv, unsigned mmu, unsigned number, const struct x86_tlb_entry *e);
+/* The page may be run where it lies. */
+void bt_fill_itlb(struct bt_vcpu *bv, struct bt_page *page);
+/* All go; those that give write rights to a page of RAM. */
 void bt_forget(struct bt_vcpu *bv);
-/* After C code ran: if the TLB was flushed, so are the copies. True: it was. */
+void bt_forget_writes(struct bt_vcpu *bv, const uint8_t *page);
+/* After C code ran: copies of what the TLB has dropped go. True: it dropped something. */
 bool bt_check_generation(struct bt_vcpu *bv);
 
 /* ---- cache.c ---- */

@@ -76,6 +76,18 @@ static void bt_vcpu_finish(struct vcpu *vcpu)
     vcpu->engine_data = NULL;
 }
 
+/* At the top a return address that no RET matches, and the stub for those that nobody knows. */
+static void init_shadow(struct bt_vcpu *bv)
+{
+    struct bt_frame *f = bv->frame;
+    uint64_t *top = &f->shadow[BT_SHADOW_WORDS - 2];
+
+    top[0] = (uint64_t)(uintptr_t)bv->bvm->code.exec;
+    top[1] = bv->bvm->none;
+    f->shadow_top = (uint64_t)(uintptr_t)top;
+    f->shadow_low = (uint64_t)(uintptr_t)&f->shadow[2];
+}
+
 static int bt_vcpu_init(struct vcpu *vcpu, struct error *err)
 {
     struct vm *vm = vcpu->vm;
@@ -99,6 +111,7 @@ static int bt_vcpu_init(struct vcpu *vcpu, struct error *err)
     bv->frame->cpu = &vcpu->cpu;
     bv->frame->vec_dead = 1;
     bv->frame->host_mxcsr = X86_MXCSR_INIT;
+    init_shadow(bv);
     vcpu->cpu.tlb = &bv->frame->tlb;
     bt_forget(bv);
     r = thunk_memory_init(&bv->thunks);
@@ -142,13 +155,13 @@ uint32_t bt_state_key(const struct x86_cpu *cpu)
     const struct x86_state *s = &cpu->s;
     bool alignment = s->cr0 & X86_CR0_AM && s->rflags & X86_FL_AC && cpu->cpl == 3;
     bool unmasked = (s->mxcsr & X86_MXCSR_MASKS) != X86_MXCSR_MASKS;
+    bool wide_stack = cpu->mode == X86_MODE_64 || s->seg[X86_SS].attr & X86_SEG_DB;
 
-    return cpu->mode | (uint32_t)cpu->cpl << 2 | (uint32_t)cpu->flat << 4 |
-           (uint32_t) !!(s->seg[X86_SS].attr & X86_SEG_DB) << 5 | (uint32_t)(s->cr0 & 15) << 6 |
-           (uint32_t) !!(s->cr4 & X86_CR4_OSFXSR) << 10 | (uint32_t) !!(s->cr4 & X86_CR4_OSXSAVE) << 11 |
-           (uint32_t) !!(s->rflags & X86_FL_VM) << 12 | (alignment ? BT_KEY_ALIGNED : 0U) |
-           (uint32_t)(s->xcr0 >> 1 & 3) << 14 | (uint32_t)cpu->mmu_index << 16 |
-           (unmasked ? BT_KEY_UNMASKED : 0U);
+    return cpu->mode | (uint32_t)cpu->cpl << 2 | (uint32_t)cpu->flat << 4 | (uint32_t)wide_stack << 5 |
+           (uint32_t)(s->cr0 & 15) << 6 | (uint32_t) !!(s->cr4 & X86_CR4_OSFXSR) << 10 |
+           (uint32_t) !!(s->cr4 & X86_CR4_OSXSAVE) << 11 | (uint32_t) !!(s->rflags & X86_FL_VM) << 12 |
+           (alignment ? BT_KEY_ALIGNED : 0U) | (uint32_t)(s->xcr0 >> 1 & 3) << 14 |
+           (uint32_t)cpu->mmu_index << 16 | (unmasked ? BT_KEY_UNMASKED : 0U);
 }
 
 /* After an instruction or event that may have changed more than registers and memory. */
@@ -164,20 +177,29 @@ static void look_around(struct bt_vcpu *bv)
     bt_check_generation(bv);
 }
 
+/* All of the class's indirect branches lead to the stub that asks. */
+static void forget_jumps(struct bt_vcpu *bv, enum bt_class class)
+{
+    uint32_t *jump = bv->frame->jump[class], stub = (uint32_t)(uintptr_t)bv->bvm->code.exec;
+
+    for (unsigned i = 0; i < ARRAY_SIZE(bv->frame->jump[class]); i++)
+        jump[i] = stub;
+}
+
 /* The frame's tables are for this key and for what the cache holds. */
 static void check_tables(struct bt_vcpu *bv)
 {
-    struct bt_frame *f = bv->frame;
     uint32_t epoch = __atomic_load_n(&bv->bvm->epoch, __ATOMIC_SEQ_CST);
     enum bt_class class = bt_class_of(bv->key);
 
     if (unlikely(bv->epoch != epoch)) {
-        memset(f->jump, 0, sizeof(f->jump));
+        for (unsigned c = 0; c < BT_CLASSES; c++)
+            forget_jumps(bv, c);
         bt_forget(bv);
         bv->epoch = epoch;
     }
     if (unlikely(bv->class_key[class] != bv->key)) {
-        memset(f->jump[class], 0, sizeof(f->jump[class]));
+        forget_jumps(bv, class);
         bv->class_key[class] = bv->key;
     }
 }
@@ -212,10 +234,11 @@ static enum bt_next step(struct bt_vcpu *bv)
 static bool check_branch(struct bt_vcpu *bv)
 {
     struct x86_cpu *cpu = &bv->vcpu->cpu;
-    const struct bt_site *site = bv->frame->branch_site;
+    const struct bt_site *site;
 
     if (likely(cpu->mode != X86_MODE_64 || (uint64_t)((int64_t)(cpu->s.rip << 16) >> 16) == cpu->s.rip))
         return true;
+    site = (const struct bt_site *)(uintptr_t)load_le64(bv->bvm->code.exec + bv->frame->branch);
     cpu->s.rip = site->block->rip + site->offset;
     cpu->s.gpr[X86_RSP] -= site->undo;
     cpu->instructions -= bv->bvm->vm->icount.on; /* it was counted */

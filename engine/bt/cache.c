@@ -127,7 +127,7 @@ static struct bt_page *create_page(struct bt_vcpu *bv, uint64_t lin, const struc
         .lin = lin - offset,
         .gpa = t->gpa - offset,
         .host = (uint8_t *)t->host - offset,
-        .key = bv->key,
+        .user = bv->vcpu->cpu.cpl == 3,
         .id = bvm->next_id,
         .ram = bt_ram_of(bvm->vm, t->gpa - offset),
     };
@@ -143,12 +143,10 @@ static struct bt_page *create_page(struct bt_vcpu *bv, uint64_t lin, const struc
 
 struct bt_page *bt_known_page(const struct bt_vcpu *bv, uint64_t lin)
 {
-    uint32_t seen = bv->frame->itlb[bt_itlb_slot(lin)];
-    struct bt_page *page = bv->bvm->by_lin[hash_lin(lin)];
+    unsigned slot = bt_itlb_slot(lin);
+    struct bt_page *page = bv->frame->itlb[slot] ? bv->itlb_page[slot] : NULL;
 
-    while (page && !(page->lin == (lin & ~4095ULL) && page->id == seen && page->key == bv->key))
-        page = page->next_lin;
-    return page;
+    return page && page->lin == (lin & ~4095ULL) && page->user == (bv->vcpu->cpu.cpl == 3) ? page : NULL;
 }
 
 struct bt_page *bt_find_page(struct bt_vcpu *bv, uint64_t lin)
@@ -156,15 +154,13 @@ struct bt_page *bt_find_page(struct bt_vcpu *bv, uint64_t lin)
     struct bt_vm *bvm = bv->bvm;
     struct x86_cpu *cpu = &bv->vcpu->cpu;
     uint64_t lin_page = lin & ~4095ULL;
-    uint32_t *seen = &bv->frame->itlb[bt_itlb_slot(lin)];
     struct x86_translation t;
-    struct bt_page *page;
+    struct bt_page *page = bt_known_page(bv, lin);
 
-    bt_lock(bvm);
-    page = bt_known_page(bv, lin);
-    if (page)
+    if (page) {
+        bt_lock(bvm);
         return page;
-    bt_unlock(bvm);
+    }
     bv->next = BT_STEP;
     if (cpu->mode == X86_MODE_64 && (uint64_t)((int64_t)(lin << 16) >> 16) != lin)
         return NULL;
@@ -177,12 +173,12 @@ struct bt_page *bt_find_page(struct bt_vcpu *bv, uint64_t lin)
     bt_check_generation(bv);
     bt_lock(bvm);
     for (page = bvm->by_lin[hash_lin(lin)]; page; page = page->next_lin) {
-        if (page->lin == lin_page && page->gpa == (t.gpa & ~4095ULL) && page->key == bv->key)
+        if (page->lin == lin_page && page->gpa == (t.gpa & ~4095ULL) && page->user == (cpu->cpl == 3))
             break;
     }
     if (!page)
         page = create_page(bv, lin, &t);
-    *seen = page->id;
+    bt_fill_itlb(bv, page);
     return page;
 }
 
@@ -198,10 +194,12 @@ void bt_link(struct bt_vcpu *bv, struct bt_site *exit, struct bt_block *to)
     struct bt_vm *bvm = bv->bvm;
     uint32_t entry = exit->exit.saved ? to->entry_saved : to->entry_host;
 
+    if (!exit->exit.jump || __atomic_load_n(&exit->exit.to, __ATOMIC_RELAXED))
+        return; /* it only came by because of its guard or a poll */
     bt_lock(bvm);
     if (exit->exit.jump && !exit->exit.to && !bt_is_dead(exit->block) && !bt_is_dead(to) && to->sealed &&
         !to->plain) {
-        exit->exit.to = to;
+        __atomic_store_n(&exit->exit.to, to, __ATOMIC_RELAXED);
         exit->exit.next = to->incoming;
         to->incoming = exit;
         patch32(bvm, exit->exit.jump, entry - (exit->exit.jump + 4));
@@ -224,21 +222,23 @@ static void unlink_exit(struct bt_vm *bvm, struct bt_site *exit)
         *at = exit->exit.next;
     vm_trace(bvm->vm, CHAIN, "0x%llx + %u no longer leads to 0x%llx", (unsigned long long)exit->block->rip,
              exit->offset, (unsigned long long)exit->exit.rip);
-    exit->exit.to = NULL;
+    __atomic_store_n(&exit->exit.to, NULL, __ATOMIC_RELAXED);
     patch32(bvm, exit->exit.jump, exit->exit.unlinked - (exit->exit.jump + 4));
 }
 
 void bt_remember_jump(struct bt_vcpu *bv, struct bt_block *block)
 {
     if (block->sealed && !block->plain && !bt_is_dead(block))
-        bv->frame->jump[bt_class_of(block->key)][block->rip & (BIT(BT_JUMP_BITS) - 1)] = block->entry_checked;
+        bv->frame->jump[bt_class_of(block->key)][block->rip & (BIT(BT_JUMP_BITS) - 1)] =
+            (uint32_t)(uintptr_t)bv->bvm->code.exec + block->entry_checked;
 }
 
 /* ---- blocks ---- */
 
-static unsigned hash_block(uint64_t rip, uint32_t key)
+/* Processes come and go with the same addresses in other pages: the page tells their blocks apart. */
+static unsigned hash_block(uint64_t rip, const struct bt_page *page)
 {
-    return (unsigned)(rip ^ rip >> BT_HASH_BITS ^ key) & (BIT(BT_HASH_BITS) - 1);
+    return (unsigned)((rip ^ (uint64_t)page->id << 32) * 0x9e3779b97f4a7c15ULL >> (64 - BT_HASH_BITS));
 }
 
 static void remove_from(struct bt_block **at, struct bt_block *block, size_t next)
@@ -268,7 +268,7 @@ void bt_kill(struct bt_vm *bvm, struct bt_block *block)
         if (s->exit.to)
             unlink_exit(bvm, s);
     }
-    remove_from(&bvm->hash[hash_block(block->rip, block->key)], block, offsetof(struct bt_block, next_hash));
+    remove_from(&bvm->hash[hash_block(block->rip, block->page)], block, offsetof(struct bt_block, next_hash));
     remove_from(&block->page->blocks, block, offsetof(struct bt_block, next_page));
     if (block->page2)
         remove_from(&block->page2->blocks2, block, offsetof(struct bt_block, next_page2));
@@ -278,7 +278,7 @@ void bt_kill(struct bt_vm *bvm, struct bt_block *block)
 
 static void add_block(struct bt_vm *bvm, struct bt_block *block)
 {
-    unsigned h = hash_block(block->rip, block->key);
+    unsigned h = hash_block(block->rip, block->page);
 
     block->next_hash = bvm->hash[h];
     bvm->hash[h] = block;
@@ -311,10 +311,10 @@ static bool second_page_valid(struct bt_vcpu *bv, const struct bt_block *block)
 static struct bt_block *find_block(struct bt_vcpu *bv, const struct bt_page *page, uint64_t rip, bool plain)
 {
     struct bt_vm *bvm = bv->bvm;
-    struct bt_block *block = bvm->hash[hash_block(rip, bv->key)];
+    struct bt_block *block = bvm->hash[hash_block(rip, page)];
 
-    while (block && !(block->rip == rip && block->page == page && block->plain == plain &&
-                      second_page_valid(bv, block)))
+    while (block && !(block->rip == rip && block->key == bv->key && block->page == page &&
+                      block->plain == plain && second_page_valid(bv, block)))
         block = block->next_hash;
     if (block && !block->sealed && !verify(bv, block)) {
         bt_kill(bvm, block);

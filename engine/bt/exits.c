@@ -87,24 +87,35 @@ static void put_count(struct bt_translation *t)
     emit_store(&t->e, HOST_RAX, HOST_FRAME(count));
 }
 
-void bt_put_exit(struct bt_translation *t, uint64_t rip)
+/* What is to be seen to before a jump to rip: is the page still the one, and are there requests? Returns what to
+ * do if not. */
+static struct bt_later *put_exit_checks(struct bt_translation *t, uint64_t rip, bool guard, bool poll)
 {
-    bool here = same_page(t, rip), back = rip <= bt_insn_rip(t);
     struct bt_site *site;
     struct bt_later *later;
 
-    put_count(t);
-    if (!here || back)
+    if (guard || poll)
         bt_flags_saved(t);
     site = exit_site(t, rip);
     later = bt_new_later(t, BT_LATER_EXIT, site);
-    if (!here)
+    if (guard)
         site->exit.guard = put_guard(t, rip, later);
-    if (back)
+    if (poll)
         put_poll(t, later);
     later->flags = t->flags;
+    return later;
+}
+
+static void put_exit_jump(struct bt_translation *t, struct bt_later *later)
+{
     emit_align(&t->e, 1, 4);
-    site->exit.jump = later->from[0] = emit_jump(&t->e, 0);
+    later->site->exit.jump = later->from[0] = emit_jump(&t->e, 0);
+}
+
+void bt_put_exit(struct bt_translation *t, uint64_t rip)
+{
+    put_count(t);
+    put_exit_jump(t, put_exit_checks(t, rip, !same_page(t, rip), rip <= bt_insn_rip(t)));
 }
 
 void bt_put_branch(struct bt_translation *t, unsigned condition, uint64_t rip)
@@ -164,26 +175,136 @@ void bt_put_limit(struct bt_translation *t)
 
 /* ---- others ---- */
 
-void bt_put_indirect(struct bt_translation *t)
+static void put_site(struct emit *e, const struct bt_site *site)
 {
-    struct host_mem table = HOST_FRAME(jump);
-    struct bt_site *site = bt_new_site(t, BT_SITE_BRANCH);
+    put64(e, (uint64_t)(uintptr_t)site);
+}
+
+/* To a stub that sees to the site. No CALL: these come back by jumps, and the processor keeps count. */
+static void put_ask(struct bt_translation *t, uint32_t stub, const struct bt_site *site)
+{
     struct emit *e = &t->e;
 
-    site->undo = bt_now(t)->id == X86_RET ? (uint32_t)bt_stack_move(bt_now(t)) : 0;
+    put8(e, 0xb8); /* mov eax: the cache lies below 4 GiB */
+    put32(e, (uint32_t)(uintptr_t)t->bvm->code.exec + emit_offset(e) + 4 + 5);
+    emit_jump(e, stub);
+    put_site(e, site);
+}
+
+/* Where rcx leads, by the table of those that are known: rax. Returns the place for the branch's site. */
+static uint32_t put_lookup(struct bt_translation *t)
+{
+    struct host_mem table = HOST_FRAME(jump);
+    struct emit *e = &t->e;
+    uint32_t branch;
+
     table.base = HOST_NONE;
     table.index = HOST_RAX;
     table.scale = 2;
     table.disp += (int32_t)(bt_class_of(t->bv->key) * sizeof(t->bv->frame->jump[0]));
-    put_count(t);
     bt_flags_saved(t);
-    emit_mov_imm(e, HOST_RAX, (uint64_t)(uintptr_t)site);
-    emit_store(e, HOST_RAX, HOST_FRAME(branch_site));
+    emit_store_imm32(e, HOST_FRAME(branch), 0);
+    branch = emit_offset(e) - 4;
     emit_rr(e, 0, 0x0fb7, HOST_RAX, HOST_RCX); /* movzx eax, cx */
     emit_load32(e, HOST_RAX, table);
-    emit_lea32(e, HOST_RAX, host_at(HOST_RAX, (int32_t)(uintptr_t)t->bvm->code.exec));
-    emit_rr(e, 0, 0xff, 4, HOST_RAX); /* jmp */
+    return branch;
 }
+
+static void put_branch_site(struct bt_translation *t, uint32_t branch)
+{
+    struct bt_site *site = bt_new_site(t, BT_SITE_BRANCH);
+
+    site->undo = bt_now(t)->id == X86_RET ? (uint32_t)bt_stack_move(bt_now(t)) : 0;
+    store_le32(t->e.base + branch, emit_offset(&t->e));
+    put_site(&t->e, site);
+}
+
+static void put_jump_table(struct bt_translation *t)
+{
+    uint32_t branch = put_lookup(t);
+
+    emit_rr(&t->e, 0, 0xff, 4, HOST_RAX); /* jmp */
+    put_branch_site(t, branch);
+}
+
+void bt_put_indirect(struct bt_translation *t)
+{
+    put_count(t);
+    put_jump_table(t);
+}
+
+/* ---- calls and returns ---- */
+
+/* The guest's return address to the shadow stack; flags are saved, rax is lost. */
+static void put_shadow(struct bt_translation *t)
+{
+    struct emit *e = &t->e;
+    struct bt_later *later = bt_new_later(t, BT_LATER_SHADOW, NULL);
+    uint64_t rip = bt_next_rip(t);
+
+    emit_rm(e, EMIT_W, 0x3b, HOST_RSP, HOST_FRAME(shadow_low));
+    later->from[0] = emit_jcc(e, 2, 0); /* below */
+    later->value = emit_offset(e);
+    if ((uint64_t)(int64_t)(int32_t)rip == rip) {
+        put8(e, 0x68); /* push */
+        put32(e, (uint32_t)rip);
+    } else {
+        emit_mov_imm(e, HOST_RAX, rip);
+        put8(e, 0x50);
+    }
+}
+
+/* Where the callee comes back to. Meanwhile our page may have become another. */
+static void put_landing(struct bt_translation *t)
+{
+    t->flags = BT_FLAGS_SAVED;
+    emit_lea(&t->e, HOST_RSP, host_at(HOST_RSP, 8));
+    put_exit_jump(t, put_exit_checks(t, bt_next_rip(t), true, false));
+}
+
+void bt_put_call(struct bt_translation *t, uint64_t rip)
+{
+    struct bt_later *later;
+
+    put_count(t);
+    bt_flags_saved(t);
+    later = put_exit_checks(t, rip, !same_page(t, rip), rip <= bt_insn_rip(t));
+    put_shadow(t);
+    emit_align(&t->e, 1, 4);
+    later->site->exit.jump = later->from[0] = emit_call(&t->e, 0);
+    put_landing(t);
+}
+
+void bt_put_indirect_call(struct bt_translation *t)
+{
+    uint32_t branch;
+
+    put_count(t);
+    bt_flags_saved(t);
+    put_shadow(t);
+    branch = put_lookup(t);
+    emit_rr(&t->e, 0, 0xff, 2, HOST_RAX); /* call */
+    put_landing(t);
+    put_branch_site(t, branch);
+}
+
+void bt_put_return(struct bt_translation *t)
+{
+    struct emit *e = &t->e;
+    uint32_t other;
+
+    put_count(t);
+    bt_flags_saved(t);
+    emit_rm(e, EMIT_W, 0x3b, HOST_RCX, host_at(HOST_RSP, 8));
+    other = emit_jcc(e, 5, 0);
+    put8(e, 0xc3); /* ret */
+    emit_patch(e, other, emit_offset(e));
+    emit_load(e, HOST_RSP, HOST_FRAME(shadow_top));
+    t->flags = BT_FLAGS_SAVED;
+    put_jump_table(t);
+}
+
+/* ---- by reference ---- */
 
 static struct bt_site *generic_site(struct bt_translation *t)
 {
@@ -195,19 +316,13 @@ static struct bt_site *generic_site(struct bt_translation *t)
     return site;
 }
 
-static void put_site(struct emit *e, const struct bt_site *site)
-{
-    put64(e, (uint64_t)(uintptr_t)site);
-}
-
 void bt_put_generic(struct bt_translation *t)
 {
     struct bt_site *site;
 
     bt_flags_saved(t);
     site = generic_site(t);
-    emit_call(&t->e, t->bvm->code.slow);
-    put_site(&t->e, site);
+    put_ask(t, t->bvm->code.slow, site);
     site->resume = emit_offset(&t->e);
     t->flags = BT_FLAGS_BOTH;
 }
@@ -239,8 +354,7 @@ static void put_later_access(struct bt_translation *t, const struct bt_later *la
         tag.base = HOST_RAX;
     if (later->lin == BT_LIN_TAG || later->lin == BT_LIN_TABLE)
         emit_rm(&t->e, EMIT_W, 0x03, HOST_RCX, tag);
-    emit_call(&t->e, t->bvm->code.slow);
-    put_site(&t->e, later->site);
+    put_ask(t, t->bvm->code.slow, later->site);
 }
 
 static void put_later_exit(struct bt_translation *t, const struct bt_later *later)
@@ -248,8 +362,7 @@ static void put_later_exit(struct bt_translation *t, const struct bt_later *late
     later->site->exit.unlinked = emit_offset(&t->e);
     t->flags = later->flags;
     bt_flags_saved(t);
-    emit_call(&t->e, t->bvm->code.leave);
-    put_site(&t->e, later->site);
+    put_ask(t, t->bvm->code.leave, later->site);
 }
 
 void bt_put_later(struct bt_translation *t)
@@ -264,6 +377,10 @@ void bt_put_later(struct bt_translation *t)
             break;
         case BT_LATER_EXIT:
             put_later_exit(t, later);
+            break;
+        case BT_LATER_SHADOW:
+            emit_load(&t->e, HOST_RSP, HOST_FRAME(shadow_top));
+            emit_jump(&t->e, (uint32_t)later->value);
             break;
         case BT_LATER_SIDE:
             t->flags = later->flags;

@@ -11,6 +11,7 @@
 #include "engine/bt/translate.h"
 
 #include "base/bytes.h"
+#include "engine/bt/strings.h"
 
 #define SPAN_MAX 512
 
@@ -49,7 +50,7 @@ static int memory_operand(const struct x86_insn *insn)
 
 static void find_accesses(const struct bt_translation *t, const struct x86_insn *insn, struct bt_plan *p)
 {
-    int m = memory_operand(insn);
+    int m = bt_is_string(t, insn) ? -1 : memory_operand(insn);
     int move = bt_stack_move(insn);
 
     if (m >= 0) {
@@ -116,6 +117,9 @@ static bool writes(const struct x86_insn *insn, unsigned reg)
     if (reg == X86_RSP && (bt_stack_move(insn) || insn->id == X86_LEAVE))
         return true;
     if (reg == X86_RBP && insn->id == X86_LEAVE)
+        return true;
+    if (x86_insn_row(insn->row)->properties & X86_ROW_STRING &&
+        (reg == X86_RSI || reg == X86_RDI || reg == X86_RCX || reg == X86_RAX))
         return true;
     for (unsigned i = 0; i < insn->operand_count; i++) {
         const struct x86_operand *op = &insn->op[i];

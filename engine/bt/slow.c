@@ -6,36 +6,11 @@
  */
 #include "engine/bt/bt-internal.h"
 
-/* A site whose accesses find the TLB but not their slot this often shall look in the TLB itself. */
+/* A site whose accesses find the TLB but not their slot this often, in this time, shall look in the TLB itself.
+ * One that walks through memory misses once a page: that is cheaper than looking each time. */
 #define MISSES_POLY     48
+#define POLY_TIME       (MISSES_POLY * 2) /* in units of 1024 cycles */
 #define MISSES_CROSSING 4
-
-void bt_forget_slots(struct bt_vcpu *bv)
-{
-    struct bt_frame *f = bv->frame;
-    uint64_t none = bv->bvm->none, addend = (uint64_t)(uintptr_t)f->scratch - none;
-
-    for (unsigned m = 0; m < X86_MMU_COUNT; m++) {
-        for (unsigned s = 0; s < BT_SLOTS; s++)
-            f->slot[m][s] = (struct bt_slot){.tag = {none, none}, .addend = {addend, addend}};
-    }
-}
-
-void bt_forget(struct bt_vcpu *bv)
-{
-    bt_forget_slots(bv);
-    for (unsigned i = 0; i < ARRAY_SIZE(bv->frame->itlb); i++)
-        bv->frame->itlb[i] = 0;
-}
-
-bool bt_check_generation(struct bt_vcpu *bv)
-{
-    if (likely(bv->generation == bv->frame->tlb.generation))
-        return false;
-    bv->generation = bv->frame->tlb.generation;
-    bt_forget(bv);
-    return true;
-}
 
 static uint64_t host_code(const struct bt_vcpu *bv, uint32_t offset)
 {
@@ -136,24 +111,19 @@ static bool hits(const struct x86_tlb_entry *e, uint64_t lin, bool write)
     return lin - (write ? e->tag_write : e->tag_read) < 4096;
 }
 
-static void fill_slot(struct bt_vcpu *bv, const struct bt_site *site, const struct x86_tlb_entry *e)
-{
-    struct bt_slot *slot = &bv->frame->slot[site->mmu][site->slot];
-    uint64_t page = e->tag_read & ~4095ULL, none = bv->bvm->none;
-    bool write = e->tag_write == e->tag_read;
-
-    slot->tag[0] = page;
-    slot->addend[0] = e->addend;
-    slot->tag[1] = write ? page : none;
-    slot->addend[1] = write ? e->addend : (uint64_t)(uintptr_t)bv->frame->scratch - none;
-}
-
 /* Counts what speaks for another translation of this access; true: it has been asked for. */
 static bool count_miss(struct bt_vcpu *bv, struct bt_site *site, unsigned weight)
 {
     struct bt_vm *bvm = bv->bvm;
+    uint32_t now = (uint32_t)(__builtin_ia32_rdtsc() >> 10);
+    unsigned misses = __atomic_add_fetch(&site->misses, (uint16_t)weight, __ATOMIC_RELAXED);
 
-    if (__atomic_add_fetch(&site->misses, (uint16_t)weight, __ATOMIC_RELAXED) < MISSES_POLY || site->poly)
+    if (misses <= weight)
+        __atomic_store_n(&site->since, now, __ATOMIC_RELAXED);
+    if (site->poly || misses < MISSES_POLY)
+        return false;
+    __atomic_store_n(&site->misses, 0, __ATOMIC_RELAXED);
+    if (now - __atomic_load_n(&site->since, __ATOMIC_RELAXED) > POLY_TIME)
         return false;
     bt_lock(bvm);
     bt_set_poly(bvm, site->block->rip + site->offset);
@@ -191,7 +161,7 @@ static uint64_t slow_access(struct bt_vcpu *bv, struct bt_site *site)
                !hits(e, lin, write)) {
         return redo(bv, site); /* for the fault's exact address, or what has no page */
     }
-    fill_slot(bv, site, e);
+    bt_fill_slot(bv, site->mmu, site->slot, e);
     bv->frame->fs_base = cpu->s.seg[X86_FS].base;
     return host_code(bv, site->retry);
 }

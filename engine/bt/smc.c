@@ -62,7 +62,7 @@ static void protect(struct bt_vcpu *bv, const struct bt_page *page)
     __atomic_store_n(&bvm->seq, seq, __ATOMIC_SEQ_CST);
     __atomic_store_n(&page->ram->seq, seq, __ATOMIC_SEQ_CST);
     x86_tlb_protect(&bv->vcpu->cpu, page->gpa);
-    bt_forget_slots(bv);
+    bt_forget_writes(bv, page->host);
     for (unsigned i = 0; i < vm->vcpu_count; i++) {
         struct bt_vcpu *other = vm->vcpu[i] ? bt_of(vm->vcpu[i]) : NULL;
 

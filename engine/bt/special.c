@@ -388,7 +388,7 @@ static void put_call(struct bt_translation *t)
 {
     if (bt_now(t)->op[0].kind == X86_OP_REL) {
         push_return(t);
-        bt_put_exit(t, relative(t));
+        bt_put_call(t, relative(t));
         return;
     }
     load_target(t);
@@ -396,7 +396,7 @@ static void put_call(struct bt_translation *t)
     emit_store(&t->e, HOST_RCX, HOST_FRAME(kept));
     push_return(t);
     emit_load(&t->e, HOST_RCX, HOST_FRAME(kept));
-    bt_put_indirect(t);
+    bt_put_indirect_call(t);
 }
 
 static void put_jmp(struct bt_translation *t)
@@ -415,7 +415,7 @@ static void put_ret(struct bt_translation *t)
 
     emit_rm(&t->e, stack_flags(t), 0x8b, HOST_RCX, m);
     move_stack(t, bt_stack_move(bt_now(t)));
-    bt_put_indirect(t);
+    bt_put_return(t);
 }
 
 /* ---- all of them ---- */

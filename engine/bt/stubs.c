@@ -8,6 +8,7 @@
 
 #include "engine/bt/bt-internal.h"
 #include "engine/bt/map.h"
+#include "engine/bt/strings.h"
 
 #define CPU(member) ((int32_t)offsetof(struct x86_cpu, member))
 
@@ -126,10 +127,12 @@ static void put_pushes(struct emit *e)
     emit_alu_imm(e, EMIT_W, 5, HOST_RSP, 8);
 }
 
-static void put_pops(struct emit *e)
+/* Back to who entered. */
+static void put_out(struct emit *e)
 {
     static const uint8_t saved[] = {HOST_R15, HOST_R14, HOST_R13, HOST_R12, HOST_RBP, HOST_RBX};
 
+    emit_load(e, HOST_RSP, HOST_FRAME(host_sp));
     emit_alu_imm(e, EMIT_W, 0, HOST_RSP, 8);
     for (unsigned i = 0; i < ARRAY_SIZE(saved); i++) {
         if (saved[i] & 8)
@@ -150,13 +153,12 @@ static void put_resume(struct emit *e)
     emit_rm(e, 0, 0xff, 4, HOST_FRAME(target)); /* jmp */
 }
 
-/* The caller's site, whose address follows the CALL, to frame.site; rcx is the access's address. */
+/* The caller's site, whose address is where rax says, to frame.site; rcx is the access's address. */
 static void put_take_site(struct emit *e)
 {
     emit_store(e, HOST_RCX, HOST_FRAME(lin));
-    put8(e, 0x59); /* pop rcx */
-    emit_load(e, HOST_RCX, host_at(HOST_RCX, 0));
-    emit_store(e, HOST_RCX, HOST_FRAME(site));
+    emit_load(e, HOST_RAX, host_at(HOST_RAX, 0));
+    emit_store(e, HOST_RAX, HOST_FRAME(site));
 }
 
 /* An indirect branch that found nothing: rcx is where it led. */
@@ -166,7 +168,7 @@ static void make_indirect(struct emit *e, bool avx)
     emit_rm(e, EMIT_W, 0xc7, 0, HOST_FRAME(site));
     put32(e, 0);
     put_save_all(e, avx);
-    put_pops(e);
+    put_out(e);
 }
 
 static void make_slow(struct emit *e, bool avx, struct bt_code *code)
@@ -176,9 +178,12 @@ static void make_slow(struct emit *e, bool avx, struct bt_code *code)
     code->slow = emit_offset(e);
     put_take_site(e);
     put_save_all(e, avx);
+    emit_store(e, HOST_RSP, HOST_FRAME(shadow_sp));
+    emit_load(e, HOST_RSP, HOST_FRAME(host_sp));
     emit_load(e, HOST_RDI, HOST_FRAME(self));
     emit_mov_imm(e, HOST_RAX, (uint64_t)(uintptr_t)bt_slow);
-    emit_rr(e, 0, 0xff, 2, HOST_RAX);             /* call */
+    emit_rr(e, 0, 0xff, 2, HOST_RAX); /* call */
+    emit_load(e, HOST_RSP, HOST_FRAME(shadow_sp));
     emit_rr(e, EMIT_W, 0x85, HOST_RAX, HOST_RAX); /* test */
     out = emit_jcc(e, 4, 0);
     emit_store(e, HOST_RAX, HOST_FRAME(target));
@@ -190,7 +195,7 @@ static void make_slow(struct emit *e, bool avx, struct bt_code *code)
     emit_patch(e, no_vec, emit_offset(e));
     put_resume(e);
     emit_patch(e, out, emit_offset(e));
-    put_pops(e);
+    put_out(e);
 }
 
 void bt_stubs_make(struct bt_vm *bvm)
@@ -206,11 +211,13 @@ void bt_stubs_make(struct bt_vm *bvm)
     code->leave = emit_offset(&e);
     put_take_site(&e);
     put_save_all(&e, bvm->avx);
-    put_pops(&e);
+    put_out(&e);
     emit_align(&e, 0, 64);
 
     code->enter = emit_offset(&e); /* bt_enter_fn: rdi, rsi */
     put_pushes(&e);
+    emit_store(&e, HOST_RSP, HOST_FRAME(host_sp));
+    emit_load(&e, HOST_RSP, HOST_FRAME(shadow_top));
     emit_store(&e, HOST_RSI, HOST_FRAME(target));
     put_resume(&e);
     emit_align(&e, 0, 64);
@@ -218,6 +225,8 @@ void bt_stubs_make(struct bt_vm *bvm)
     code->vec_load = emit_offset(&e);
     put_vec_load(&e, bvm->avx);
     put8(&e, 0xc3);
+    emit_align(&e, 0, 64);
+    bt_strings_make(bvm, &e);
     emit_align(&e, 0, 64);
     code->used = code->fixed = emit_offset(&e);
     x86_thunk_serialize();

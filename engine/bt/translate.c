@@ -6,6 +6,7 @@
 #include "engine/bt/translate.h"
 
 #include "base/bytes.h"
+#include "engine/bt/strings.h"
 #include "x86/cpuid.h"
 
 #define PLAIN_INSNS 8
@@ -113,7 +114,11 @@ bool bt_is_inline(const struct bt_translation *t, const struct x86_insn *insn)
 {
     bool stack = bt_stack_move(insn) || insn->id == X86_LEAVE;
 
-    if (x86_check(t->cpu, insn) != X86_NEXT || !memory_fits(t, insn) || t->page2)
+    if (x86_check(t->cpu, insn) != X86_NEXT || t->page2)
+        return false;
+    if (bt_is_string(t, insn))
+        return true;
+    if (!memory_fits(t, insn))
         return false;
     if (stack && (t->bv->key & BT_KEY_ALIGNED || !(t->wide || t->cpu->s.seg[X86_SS].attr & X86_SEG_DB)))
         return false;
@@ -129,7 +134,7 @@ static enum bt_flags first_want(const struct bt_translation *t)
         const struct x86_insn *insn = &t->insn[i];
         enum bt_flags_need need = bt_flags_need(t, insn);
 
-        if (!t->is_inline[i])
+        if (!t->is_inline[i] || bt_is_string(t, insn))
             return BT_FLAGS_SAVED;
         for (unsigned n = 0; n < 2; n++) {
             const struct bt_access *a = &t->plan[i].access[n];
@@ -176,7 +181,7 @@ static void put_insn(struct bt_translation *t)
 {
     unsigned first = t->later_count;
 
-    if (!t->is_inline[t->now] || !(bt_put_special(t) || bt_put_native(t)))
+    if (!t->is_inline[t->now] || !(bt_put_string(t) || bt_put_special(t) || bt_put_native(t)))
         bt_put_generic(t);
     for (unsigned i = first; i < t->later_count; i++) {
         if (t->later[i].kind == BT_LATER_ACCESS)

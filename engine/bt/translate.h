@@ -38,7 +38,7 @@ struct bt_plan {
     struct bt_access access[2];
 };
 
-enum bt_later_kind { BT_LATER_ACCESS, BT_LATER_EXIT, BT_LATER_SIDE };
+enum bt_later_kind { BT_LATER_ACCESS, BT_LATER_EXIT, BT_LATER_SIDE, BT_LATER_SHADOW };
 
 /* Code to be written behind the block. */
 struct bt_later {
@@ -48,7 +48,7 @@ struct bt_later {
     enum bt_flags flags;
     uint32_t from[3]; /* displacements that lead here; 0: none */
     int32_t tag;      /* access: the tag's place in the frame */
-    uint64_t value;   /* access: the address; side: the target */
+    uint64_t value;   /* side: the target; shadow: code offset to go on at */
     struct bt_site *site;
 };
 
@@ -154,6 +154,10 @@ void bt_put_exit(struct bt_translation *t, uint64_t rip);
 void bt_put_branch(struct bt_translation *t, unsigned condition, uint64_t rip);
 /* To the guest address in rcx. */
 void bt_put_indirect(struct bt_translation *t);
+/* Calls, whose return address is on the guest's stack already; and returns, to the guest address in rcx. */
+void bt_put_call(struct bt_translation *t, uint64_t rip);
+void bt_put_indirect_call(struct bt_translation *t);
+void bt_put_return(struct bt_translation *t);
 void bt_put_generic(struct bt_translation *t);
 /* A jump, on a condition, to where the instruction is done by its reference semantics. */
 void bt_put_escape(struct bt_translation *t, unsigned condition);

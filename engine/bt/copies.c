@@ -1,0 +1,165 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * The frame's copies of what the TLB holds: slots, and the numbers of code pages in
+ * the itlb. Each is dropped when the TLB drops what it was made from, and not
+ * before: the TLB remembers what its latest steps were about.
+ */
+#include "engine/bt/bt-internal.h"
+
+static void empty_slot(const struct bt_vcpu *bv, struct bt_slot *slot)
+{
+    uint64_t none = bv->bvm->none, addend = (uint64_t)(uintptr_t)bv->frame->scratch - none;
+
+    *slot = (struct bt_slot){.tag = {none, none}, .addend = {addend, addend}};
+}
+
+static void forget_slots(struct bt_vcpu *bv)
+{
+    for (unsigned m = 0; m < X86_MMU_COUNT; m++) {
+        for (unsigned s = 0; s < BT_SLOTS; s++)
+            empty_slot(bv, &bv->frame->slot[m][s]);
+    }
+}
+
+void bt_forget(struct bt_vcpu *bv)
+{
+    forget_slots(bv);
+    memset(bv->frame->itlb, 0, sizeof(bv->frame->itlb));
+    memset(bv->itlb_used, 0, sizeof(bv->itlb_used));
+}
+
+void bt_fill_itlb(struct bt_vcpu *bv, struct bt_page *page)
+{
+    unsigned n = bt_itlb_slot(page->lin);
+
+    bv->frame->itlb[n] = page->id;
+    bv->itlb_page[n] = page;
+    bv->itlb_used[n / 64] |= BIT64(n % 64);
+}
+
+static void empty_itlb(struct bt_vcpu *bv, unsigned n)
+{
+    bv->frame->itlb[n] = 0;
+    bv->itlb_used[n / 64] &= ~BIT64(n % 64);
+}
+
+static unsigned next_used(const struct bt_vcpu *bv, unsigned n)
+{
+    for (; n < BIT(BT_ITLB_BITS); n = (n | 63) + 1) {
+        uint64_t left = bv->itlb_used[n / 64] >> (n % 64);
+
+        if (left)
+            return n + (unsigned)__builtin_ctzll(left);
+    }
+    return n;
+}
+
+#define FOR_EACH_USED(bv, n)                                                                                 \
+    for (unsigned n = next_used(bv, 0); n < BIT(BT_ITLB_BITS); n = next_used(bv, n + 1))
+
+void bt_fill_slot(struct bt_vcpu *bv, unsigned mmu, unsigned number, const struct x86_tlb_entry *e)
+{
+    struct bt_slot *slot = &bv->frame->slot[mmu][number];
+    uint64_t none = bv->bvm->none;
+    bool write = e->tag_write == e->tag_read;
+
+    slot->tag[0] = e->tag_read;
+    slot->addend[0] = e->addend;
+    slot->tag[1] = write ? e->tag_read : none;
+    slot->addend[1] = write ? e->addend : (uint64_t)(uintptr_t)bv->frame->scratch - none;
+}
+
+void bt_forget_writes(struct bt_vcpu *bv, const uint8_t *page)
+{
+    for (unsigned m = 0; m < X86_MMU_COUNT; m++) {
+        for (unsigned s = 0; s < BT_SLOTS; s++) {
+            struct bt_slot *slot = &bv->frame->slot[m][s];
+
+            if (slot->tag[1] + slot->addend[1] == (uint64_t)(uintptr_t)page)
+                empty_slot(bv, slot);
+        }
+    }
+}
+
+/* ---- what the TLB dropped ---- */
+
+static void forget_region(struct bt_vcpu *bv, uint64_t lin, unsigned bits)
+{
+    struct bt_frame *f = bv->frame;
+
+    for (unsigned m = 0; m < X86_MMU_COUNT; m++) {
+        for (unsigned s = 0; s < BT_SLOTS; s++) {
+            if (!((f->slot[m][s].tag[0] ^ lin) >> bits))
+                empty_slot(bv, &f->slot[m][s]);
+        }
+    }
+    if (bits == 12) {
+        unsigned n = bt_itlb_slot(lin);
+
+        if (f->itlb[n] && bv->itlb_page[n]->lin == lin)
+            empty_itlb(bv, n);
+        return;
+    }
+    FOR_EACH_USED(bv, n)
+    {
+        if (!((bv->itlb_page[n]->lin ^ lin) >> bits))
+            empty_itlb(bv, n);
+    }
+}
+
+static bool holds(const struct bt_vcpu *bv, unsigned table, uint64_t lin)
+{
+    return bv->frame->tlb.entry[table][lin >> 12 & (X86_TLB_SIZE - 1)].tag_read == lin;
+}
+
+/* Global translations are those that the TLB still holds. */
+static void forget_local(struct bt_vcpu *bv)
+{
+    struct bt_frame *f = bv->frame;
+
+    for (unsigned m = 0; m < X86_MMU_COUNT; m++) {
+        for (unsigned s = 0; s < BT_SLOTS; s++) {
+            struct bt_slot *slot = &f->slot[m][s];
+
+            if (slot->tag[0] != bv->bvm->none && !holds(bv, m, slot->tag[0]))
+                empty_slot(bv, slot);
+        }
+    }
+    FOR_EACH_USED(bv, n)
+    {
+        if (!holds(bv, bv->itlb_page[n]->user ? X86_TLB_FETCH_USER : X86_TLB_FETCH_KERNEL, bv->itlb_page[n]->lin))
+            empty_itlb(bv, n);
+    }
+}
+
+static bool forget_step(struct bt_vcpu *bv, const struct x86_tlb_drop *drop)
+{
+    if (drop->bits == X86_TLB_DROP_ALL)
+        return false;
+    if (drop->bits == X86_TLB_DROP_LOCAL)
+        forget_local(bv);
+    else
+        forget_region(bv, drop->lin, drop->bits);
+    return true;
+}
+
+bool bt_check_generation(struct bt_vcpu *bv)
+{
+    const struct x86_tlb *tlb = &bv->frame->tlb;
+    uint64_t now = tlb->generation, known = bv->generation;
+
+    if (likely(known == now))
+        return false;
+    bv->generation = now;
+    if (now - known > X86_TLB_DROPS) {
+        bt_forget(bv);
+        return true;
+    }
+    while (known != now) {
+        if (!forget_step(bv, &tlb->drop[++known % X86_TLB_DROPS])) {
+            bt_forget(bv);
+            break;
+        }
+    }
+    return true;
+}
