@@ -78,7 +78,7 @@ static void wait_for_work(struct vcpu *vcpu)
 
     for (;;) {
         /* Cleared before looking: a request that comes after is seen by vcpu_wait(). */
-        take_requests(vcpu, X86_REQ_INTERRUPT | X86_REQ_TLB_FLUSH);
+        take_requests(vcpu, X86_REQ_INTERRUPT | X86_REQ_TLB_FLUSH | X86_REQ_ENGINE);
         x86_tlb_flush(&vcpu->cpu);
         if (__atomic_load_n(&vcpu->cpu.request, __ATOMIC_SEQ_CST) & X86_REQ_EXIT)
             return;

@@ -27,6 +27,11 @@
 
 #define VM_MAX_VCPUS 64
 
+/* What vm.code_cache may be, bytes. */
+#define VM_CODE_CACHE_DEFAULT MIB(64)
+#define VM_CODE_CACHE_MIN     MIB(1)
+#define VM_CODE_CACHE_MAX     MIB(512)
+
 enum vm_run_state {
     VM_PAUSED, /* not yet started, or stopped by vm_pause() */
     VM_RUNNING,
@@ -70,6 +75,8 @@ struct vm {
 
     const struct engine_ops *engine;
     void *engine_data; /* the engine's */
+    uint64_t
+        code_cache; /* bytes for an engine's translations, 0: as many as it likes; before vm_engine_init() */
     struct x86_cpuid_model cpuid;
 
     struct vcpu *vcpu[VM_MAX_VCPUS];

@@ -121,6 +121,7 @@ static int make_vm(struct vmm *vmm, struct error *err)
     vmm->vm.mem.discard = host_ram_discard;
     vmm->vm.mem.discard_opaque = &vmm->ram;
     vmm->vm.no_reboot = o->no_reboot;
+    vmm->vm.code_cache = o->code_cache;
     vmm->vm.on_event = lifecycle_on_event;
     vmm->vm.on_event_opaque = vmm;
     vmm->vm.on_reset_opaque = vmm;

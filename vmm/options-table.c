@@ -90,6 +90,13 @@ const struct option option_table[] = {
      .kind = OPT_CHOICE,
      .offset = AT(engine),
      .choices = engine_choices},
+    {.name = "code-cache",
+     .arg = "SIZE",
+     .help = "memory for bt's translations, 1M to 512M (default: 64M)",
+     .kind = OPT_SIZE,
+     .offset = AT(code_cache),
+     .min = VM_CODE_CACHE_MIN,
+     .max = VM_CODE_CACHE_MAX},
 
     {.group = "Devices",
      .name = "disk",

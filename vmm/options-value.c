@@ -193,9 +193,13 @@ static int set_number(const struct option *o, const char *value, uint64_t *slot,
         *slot = v;
         return 0;
     }
-    if (o->kind == OPT_SIZE)
-        return error_set(err, EINVAL, "--%s %s: must be %lluM to %lluG", o->name, value,
-                         (unsigned long long)(o->min >> 20), (unsigned long long)(o->max >> 30));
+    if (o->kind == OPT_SIZE) {
+        bool large = o->max >= GIB(1);
+
+        return error_set(err, EINVAL, "--%s %s: must be %lluM to %llu%c", o->name, value,
+                         (unsigned long long)(o->min >> 20),
+                         (unsigned long long)(o->max >> (large ? 30 : 20)), large ? 'G' : 'M');
+    }
     return error_set(err, EINVAL, "--%s %s: must be %llu to %llu", o->name, value, (unsigned long long)o->min,
                      (unsigned long long)o->max);
 }

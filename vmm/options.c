@@ -319,6 +319,8 @@ int options_check(const struct run_options *o, struct error *err)
         return error_set(
             err, EINVAL,
             "--icount: packets come when they come, so no run would be repeatable: say --net none");
+    if (o->code_cache && (o->engine == ENGINE_KVM || o->engine == ENGINE_INTERP))
+        return error_set(err, EINVAL, "--code-cache: only --engine bt keeps translations");
     if (o->icount && o->engine == ENGINE_KVM)
         return error_set(err, EINVAL,
                          "--icount: KVM cannot count a guest's instructions: say --engine interp");

@@ -64,8 +64,9 @@ struct run_options {
     unsigned net_count;
     uint64_t memory; /* bytes */
     uint64_t cpus;
-    int cpu;    /* enum opt_cpu */
-    int engine; /* enum opt_engine */
+    int cpu;             /* enum opt_cpu */
+    int engine;          /* enum opt_engine */
+    uint64_t code_cache; /* bytes, 0: the engine's default */
     struct opt_console console[OPT_MAX_CONSOLES];
     unsigned console_count;
     char *name;

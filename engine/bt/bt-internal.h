@@ -3,8 +3,8 @@
  * The translator's inside: frames, blocks, sites, and the code cache.
  *
  * Registers in translated code
- *   guest  rdx rbx rbp rsi rdi r8 r9 r12 r13 r14   in the same host register
- *   guest  rax → r15, rcx → r11, rsp → r10;        r10, r11, r15 in the frame
+ *   guest  rdx rbx rbp rsi rdi r8 to r12      in the same host register
+ *   guest  rax → r15, rcx → r14, rsp → r13;   r13, r14, r15 in the frame
  *   host   rcx: addresses; rax: flags and all else; rsp: the host's stack; GS: the frame
  *
  * Flags are where they were made, in EFLAGS, or saved in frame.cc in the form of
@@ -23,6 +23,7 @@
 
 #include "core/vm.h"
 #include "engine/bt/bt.h"
+#include "engine/bt/region.h"
 #include "engine/common/events.h"
 #include "x86/exec.h"
 #include "x86/mem.h"
@@ -54,10 +55,14 @@ struct bt_slot {
 /* Tables for indirect branches, by what code they lead to. */
 enum bt_class { BT_CLASS_USER, BT_CLASS_KERNEL, BT_CLASS_KERNEL_AC, BT_CLASS_OTHER, BT_CLASSES };
 
-#define BT_JUMP_BITS 16 /* by the low bits of the target: MOVZX needs no flags */
-#define BT_ITLB_BITS 12
+#define BT_JUMP_BITS    16 /* by the low bits of the target: MOVZX needs no flags */
+#define BT_ITLB_BITS    12
 
 #define BT_SHADOW_WORDS 2048
+
+/* After so many refills of slots bt_slow() is asked; counted by some bits of the caller's address. */
+#define BT_REFILLS     32
+#define BT_REFILL_BITS 10
 
 struct bt_frame {
     struct bt_frame *self;
@@ -73,18 +78,24 @@ struct bt_frame {
     uint64_t kept;         /* a value between the two accesses of PUSH or CALL */
     uint64_t host_sp;      /* C's stack */
     uint64_t shadow_sp;    /* translated code's, while C runs */
-    uint64_t shadow_top, shadow_low; /* the latter: a CALL below it starts anew */
-    struct bt_site *site;  /* who called; NULL: an indirect branch that nobody knows */
-    uint64_t target;       /* host code to go on at */
+    uint64_t shadow_top, shadow_low;   /* the latter: a CALL below it starts anew */
+    struct bt_site *site;              /* who called; NULL: an indirect branch that nobody knows */
+    uint64_t target;                   /* host code to go on at */
     uint32_t branch;                   /* code offset of the latest indirect branch's site */
+    /* refill.c */
+    uint64_t spill[3];
+    uint64_t none, none_addend;        /* of a slot's right that is not there */
+    uint64_t slot_used[X86_MMU_COUNT]; /* bits: slots that may hold something */
+    uint16_t refills[1U << BT_REFILL_BITS];
     uint32_t itlb[1U << BT_ITLB_BITS]; /* bt_page.id of pages that may be run now */
     struct bt_slot slot[X86_MMU_COUNT][BT_SLOTS];
     uint32_t jump[BT_CLASSES][1U << BT_JUMP_BITS]; /* host addresses, below 4 GiB */
     uint8_t scratch[4096];
     /*
-     * Translated code's stack, where each CALL of the guest leaves its return address and the host's: a RET that
-     * leads where its CALL said is the host's RET, which the processor predicts. Whoever enters translated code,
-     * and a RET that finds something else, begins at the top again, where an address lies that none matches.
+     * Translated code's stack, where each CALL of the guest leaves its return address and the host's: a RET
+     * that leads where its CALL said is the host's RET, which the processor predicts. Whoever enters
+     * translated code, and a RET that finds something else, begins at the top again, where an address lies
+     * that none matches.
      */
     uint8_t signal_room[KIB(24)];
     uint64_t shadow[BT_SHADOW_WORDS];
@@ -134,6 +145,19 @@ struct bt_site {
     };
 };
 
+/* Most sites are accesses: they have nothing of the union. */
+static inline size_t bt_site_size(enum bt_site_kind kind)
+{
+    switch (kind) {
+    case BT_SITE_ACCESS:
+        return offsetof(struct bt_site, insn);
+    case BT_SITE_EXIT:
+        return sizeof(struct bt_site);
+    default:
+        return offsetof(struct bt_site, insn) + sizeof(void *);
+    }
+}
+
 /* ---- blocks and pages ---- */
 
 struct bt_block {
@@ -143,11 +167,11 @@ struct bt_block {
     uint32_t entry_host, entry_saved, entry_checked; /* code offsets */
     uint32_t code, code_size;
     bool dead;             /* atomic */
-    bool sealed;           /* all stores to its bytes are told by now */
+    bool sealed;           /* atomic: all stores to its bytes are told by now */
     bool plain;            /* made without groups */
     struct bt_page *page;  /* where it starts */
     struct bt_page *page2; /* where its last instruction ends, if elsewhere */
-    struct bt_block *next_hash, *next_page, *next_page2;
+    struct bt_block *next_hash, *next_page, *next_page2, *next_region;
     struct bt_site *incoming; /* exits linked to us */
     struct bt_site *exits;
     const uint8_t *bytes_seen; /* as decoded; only while not sealed */
@@ -162,6 +186,8 @@ struct bt_page {
     struct bt_ram *ram; /* NULL: ROM */
     struct bt_block *blocks, *blocks2;
     struct bt_page *next_lin, *next_ram;
+    bool gone;      /* atomic: will not be found again, and be freed when no vCPU knows it */
+    uint64_t swept; /* the eviction that last looked at its blocks */
 };
 
 /* What the VM knows of one page of RAM. */
@@ -174,10 +200,7 @@ struct bt_ram {
 
 /* ---- VM and vCPU ---- */
 
-#define BT_CACHE_DEFAULT MIB(64)
 #define BT_CODE_RESERVE  KIB(96) /* no block needs more */
-#define BT_ARENA_CHUNK   MIB(1)
-#define BT_ARENA_CHUNKS  96
 #define BT_ARENA_RESERVE KIB(64)
 #define BT_HASH_BITS     17
 #define BT_PAGE_BITS     12
@@ -208,6 +231,7 @@ struct bt_code {
     size_t used;
     size_t fixed;                          /* stubs, which are never dropped */
     uint32_t enter, slow, leave, vec_load; /* stubs' offsets; 0 is the one for indirect branches */
+    uint32_t refill[X86_MMU_COUNT][2]; /* reads, writes */
     uint32_t string[X86_MMU_COUNT][BT_STRING_OPS][4][BT_STRING_REPEATS]; /* by log2 of the element's size */
 };
 
@@ -225,9 +249,7 @@ struct bt_vm {
     struct bt_block *hash[1U << BT_HASH_BITS];
     struct bt_page *by_lin[1U << BT_PAGE_BITS];
     uint64_t poly[1U << BT_POLY_BITS]; /* addresses of instructions whose accesses miss their slots */
-    uint8_t *chunk[BT_ARENA_CHUNKS];
-    unsigned chunk_count, chunk_now;
-    size_t chunk_used;
+    struct bt_regions regions;
 
     struct plat_lock exclusive; /* held by the vCPU that runs alone */
     uint32_t exclusive_wanted;  /* atomic */
@@ -255,9 +277,11 @@ struct bt_vcpu {
     bool want_plain; /* the next block shall have no groups */
 
     /* shared with other threads */
-    uint64_t ack;     /* atomic: bt_vm.seq as of our last TLB flush, BT_PARKED */
-    uint64_t flushed; /* the same, while parked too */
-    uint32_t running; /* atomic: must be waited for before another vCPU is alone */
+    uint64_t ack;            /* atomic: bt_vm.seq as of our last TLB flush, BT_PARKED */
+    uint64_t flushed;        /* the same, while parked too */
+    uint32_t running;        /* atomic: must be waited for before another vCPU is alone */
+    uint64_t evictions;      /* atomic: of which nothing is left here (region.h), BT_PARKED */
+    uint64_t evictions_seen; /* the same, while parked too */
 
     struct bt_stats stats; /* of what ran */
     uint64_t *generic;     /* runs of reference semantics, by x86_id */
@@ -290,6 +314,11 @@ static inline bool bt_polled(const struct bt_frame *frame)
 static inline bool bt_is_dead(const struct bt_block *block)
 {
     return __atomic_load_n(&block->dead, __ATOMIC_RELAXED);
+}
+
+static inline bool bt_is_gone(const struct bt_page *page)
+{
+    return __atomic_load_n(&page->gone, __ATOMIC_RELAXED);
 }
 
 static inline struct bt_vcpu *bt_of(struct vcpu *vcpu)
@@ -350,14 +379,12 @@ void bt_fill_itlb(struct bt_vcpu *bv, struct bt_page *page);
 /* All go; those that give write rights to a page of RAM. */
 void bt_forget(struct bt_vcpu *bv);
 void bt_forget_writes(struct bt_vcpu *bv, const uint8_t *page);
+/* Pages that will not be found again. */
+void bt_forget_gone(struct bt_vcpu *bv);
 /* After C code ran: copies of what the TLB has dropped go. True: it dropped something. */
 bool bt_check_generation(struct bt_vcpu *bv);
 
 /* ---- cache.c ---- */
-int bt_cache_init(struct bt_vm *bvm);
-void bt_cache_finish(struct bt_vm *bvm);
-void *bt_arena(struct bt_vm *bvm, size_t size);
-bool bt_arena_ready(struct bt_vm *bvm);
 /* The block at s.rip, made if need be. NULL: bv->next says what to do instead. plain: one without groups. */
 struct bt_block *bt_find(struct bt_vcpu *bv, bool plain);
 /* Ties an exit to its block. */
@@ -368,6 +395,10 @@ struct bt_page *bt_find_page(struct bt_vcpu *bv, uint64_t lin);
 /* The same if it is known to be valid, without asking; lock held. */
 struct bt_page *bt_known_page(const struct bt_vcpu *bv, uint64_t lin);
 void bt_kill(struct bt_vm *bvm, struct bt_block *block); /* lock held */
+/* All of a region's blocks; lock held. Returns how many were alive. */
+unsigned bt_kill_all(struct bt_vm *bvm, struct bt_block *blocks, uint64_t eviction);
+/* The page has no blocks and will not be found again; lock held. */
+void bt_forget_page(struct bt_page *page);
 bool bt_is_poly(const struct bt_vm *bvm, uint64_t rip);
 void bt_set_poly(struct bt_vm *bvm, uint64_t rip);
 
@@ -387,7 +418,9 @@ void bt_enter_guest(struct bt_vcpu *bv);
 void bt_park(struct bt_vcpu *bv);
 void bt_tlb_flush(struct bt_vcpu *bv);
 void bt_exclusive(struct vcpu *vcpu, bool begin);
-/* Drops all code (only_full: if there is no room left); the other vCPUs wait outside meanwhile. */
-void bt_flush_all(struct bt_vcpu *bv, bool only_full);
+/* Drops all code; the other vCPUs wait outside meanwhile. */
+void bt_flush_all(struct bt_vcpu *bv);
+/* Has the other vCPU leave translated code and look at the request. */
+void bt_ask(struct bt_vcpu *bv, uint32_t request);
 
 #endif

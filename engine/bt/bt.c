@@ -6,6 +6,7 @@
 #include "core/device.h"
 #include "core/vcpu-env.h"
 #include "engine/bt/bt-internal.h"
+#include "engine/bt/refill.h"
 #include "engine/bt/translate.h"
 #include "engine/common/thunk-memory.h"
 #include "x86/exec-sys.h"
@@ -24,7 +25,7 @@ static void bt_vm_finish(struct vm *vm)
 
     if (!bvm)
         return;
-    bt_cache_finish(bvm);
+    bt_regions_finish(bvm);
     bt_code_finish(bvm);
     vm_free(vm, bvm->translation);
     vm_free(vm, bvm->ram);
@@ -48,16 +49,22 @@ static int bt_vm_init(struct vm *vm, struct error *err)
     bvm->none = (bvm->none & 0x000ffffffffff000ULL) | 0x4aa0000000000000ULL;
     bvm->ram = vm_alloc(vm, vm->mem.ram_size / MEM_PAGE * sizeof(*bvm->ram));
     bvm->translation = vm_alloc(vm, sizeof(*bvm->translation));
-    if (!bvm->ram || !bvm->translation || bt_cache_init(bvm) < 0) {
+    if (!bvm->ram || !bvm->translation) {
         bt_vm_finish(vm);
         return error_set(err, ENOMEM, "no memory for the translator's tables");
     }
-    r = bt_code_init(bvm, BT_CACHE_DEFAULT, err);
+    r = bt_code_init(bvm, vm->code_cache ? vm->code_cache : VM_CODE_CACHE_DEFAULT, err);
     if (r < 0) {
         bt_vm_finish(vm);
         return r;
     }
     bt_stubs_make(bvm);
+    bvm->next_id = 2;
+    bvm->epoch = 1; /* vCPUs' tables are of none */
+    if (bt_regions_init(bvm) < 0) {
+        bt_vm_finish(vm);
+        return error_set(err, ENOMEM, "no memory for the translator's cache");
+    }
     return 0;
 }
 
@@ -99,6 +106,7 @@ static int bt_vcpu_init(struct vcpu *vcpu, struct error *err)
     bv->vcpu = vcpu;
     bv->bvm = vm->engine_data;
     bv->ack = BT_PARKED;
+    bv->evictions = BT_PARKED;
     vcpu->cpu.env = &vcpu_env;
     vcpu->engine_data = bv;
     bv->frame = vm_alloc(vm, sizeof(*bv->frame));
@@ -113,6 +121,7 @@ static int bt_vcpu_init(struct vcpu *vcpu, struct error *err)
     bv->frame->host_mxcsr = X86_MXCSR_INIT;
     init_shadow(bv);
     vcpu->cpu.tlb = &bv->frame->tlb;
+    bt_refill_init(bv);
     bt_forget(bv);
     r = thunk_memory_init(&bv->thunks);
     if (r < 0) {
@@ -138,7 +147,7 @@ static int bt_state_put(struct vcpu *vcpu)
 
     x86_state_changed(&vcpu->cpu);
     bt_check_generation(bv);
-    bt_flush_all(bv, false);
+    bt_flush_all(bv);
     bt_park(bv);
     return 0;
 }
@@ -186,9 +195,11 @@ static void forget_jumps(struct bt_vcpu *bv, enum bt_class class)
         jump[i] = stub;
 }
 
-/* The frame's tables are for this key and for what the cache holds. */
-static void check_tables(struct bt_vcpu *bv)
+/* The frame's tables are for this key and for what the cache holds. False: blocks that were known have gone.
+ */
+static bool check_tables(struct bt_vcpu *bv)
 {
+    bool same = !bt_see_evictions(bv);
     uint32_t epoch = __atomic_load_n(&bv->bvm->epoch, __ATOMIC_SEQ_CST);
     enum bt_class class = bt_class_of(bv->key);
 
@@ -197,11 +208,13 @@ static void check_tables(struct bt_vcpu *bv)
             forget_jumps(bv, c);
         bt_forget(bv);
         bv->epoch = epoch;
+        same = false;
     }
     if (unlikely(bv->class_key[class] != bv->key)) {
         forget_jumps(bv, class);
         bv->class_key[class] = bv->key;
     }
+    return same;
 }
 
 /* ---- between blocks ---- */
@@ -271,7 +284,10 @@ static enum bt_next run_blocks(struct bt_vcpu *bv)
 
         if (bv->bvm->vm->icount.on && cpu->instructions >= f->limit)
             return BT_STEP;
-        check_tables(bv);
+        if (!check_tables(bv)) {
+            site = NULL;
+            indirect = false;
+        }
         bv->want_plain = false;
         bv->next = BT_LOOK;
         block = bt_find(bv, plain);
@@ -381,6 +397,8 @@ void bt_stats_get(struct vm *vm, struct bt_stats *stats)
     const struct bt_vm *bvm = vm->engine_data;
 
     *stats = bvm->stats;
+    stats->cache_size = bvm->regions.size * bvm->regions.count;
+    stats->cache_used = bt_regions_used(bvm);
     for (unsigned i = 0; i < vm->vcpu_count; i++) {
         const struct bt_stats *s = &bt_of(vm->vcpu[i])->stats;
 

@@ -14,17 +14,21 @@ extern const struct engine_ops bt_engine;
 
 /* What a VM's translator did since it was made; read it while the VM is stopped. */
 struct bt_stats {
-    uint64_t blocks;       /* translated */
-    uint64_t instructions; /* in them */
-    uint64_t code_bytes;   /* host code made */
-    uint64_t killed;       /* blocks whose code was written over */
-    uint64_t flushes;      /* of the whole cache */
-    uint64_t links;        /* jumps tied together */
-    uint64_t lookups;      /* by the dispatcher */
-    uint64_t misses;       /* accesses that needed the page tables or the TLB behind them */
-    uint64_t redone;       /* instructions that the reference semantics finished (MMIO, page crossing …) */
-    uint64_t generic;      /* instructions that have no translation, executed */
-    uint64_t steps;        /* instructions that ran outside of any block */
+    uint64_t blocks;                 /* translated */
+    uint64_t instructions;           /* in them */
+    uint64_t code_bytes;             /* host code made */
+    uint64_t killed;                 /* blocks whose code was written over */
+    uint64_t flushes;                /* of the whole cache */
+    uint64_t evictions;              /* of regions of the cache that was full */
+    uint64_t evicted;                /* blocks, by them */
+    uint64_t evict_ns, evict_ns_max; /* that they took, no vCPU but those in need of the cache waiting */
+    uint64_t cache_size, cache_used; /* bytes of code and its descriptions, now */
+    uint64_t links, unlinks;         /* jumps tied together, and taken apart again */
+    uint64_t lookups;                /* by the dispatcher */
+    uint64_t misses;                 /* accesses that needed the page tables or the TLB behind them */
+    uint64_t redone;  /* instructions that the reference semantics finished (MMIO, page crossing …) */
+    uint64_t generic; /* instructions that have no translation, executed */
+    uint64_t steps;   /* instructions that ran outside of any block */
     uint64_t faults, interrupts;
 };
 

@@ -1,93 +1,33 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * Where blocks are kept and found, tied together and taken apart. Blocks, pages and
- * sites come from an arena; nothing in it or in the code cache is freed singly. When
- * either is full, all vCPUs leave translated code and everything goes.
+ * Where blocks are found, tied together and taken apart. Their memory is region.c's.
  */
 #include "base/bytes.h"
 #include "engine/bt/bt-internal.h"
-
-/* ---- the arena ---- */
-
-bool bt_arena_ready(struct bt_vm *bvm)
-{
-    struct vm *vm = bvm->vm;
-
-    if (bvm->chunk_count && BT_ARENA_CHUNK - bvm->chunk_used >= BT_ARENA_RESERVE)
-        return true;
-    if (bvm->chunk_count && bvm->chunk_now + 1 < bvm->chunk_count) {
-        bvm->chunk_now++;
-    } else {
-        uint8_t *chunk = NULL;
-
-        if (bvm->chunk_count < BT_ARENA_CHUNKS)
-            chunk = vm->plat->ops->alloc(vm->plat, BT_ARENA_CHUNK);
-        if (!chunk)
-            return false;
-        bvm->chunk_now = bvm->chunk_count;
-        bvm->chunk[bvm->chunk_count++] = chunk;
-    }
-    bvm->chunk_used = 0;
-    return true;
-}
-
-void *bt_arena(struct bt_vm *bvm, size_t size)
-{
-    void *p = bvm->chunk[bvm->chunk_now] + bvm->chunk_used;
-
-    size = ALIGN_UP(size, 16);
-    base_assert(size <= BT_ARENA_CHUNK - bvm->chunk_used);
-    bvm->chunk_used += size;
-    memset(p, 0, size);
-    return p;
-}
 
 static void empty(struct bt_vm *bvm)
 {
     memset(bvm->hash, 0, sizeof(bvm->hash));
     memset(bvm->by_lin, 0, sizeof(bvm->by_lin));
     for (uint64_t i = 0; i < bvm->vm->mem.ram_size / MEM_PAGE; i++) {
+        if (!bvm->ram[i].pages && !bvm->ram[i].lines)
+            continue; /* not written to: it may be memory that nobody touched yet */
         bvm->ram[i].pages = NULL;
         __atomic_store_n(&bvm->ram[i].lines, 0, __ATOMIC_SEQ_CST);
     }
-    bvm->chunk_now = 0;
-    bvm->chunk_used = 0;
-    bvm->code.used = bvm->code.fixed;
+    bt_regions_empty(bvm);
     bvm->next_id = 2;
     __atomic_add_fetch(&bvm->epoch, 1, __ATOMIC_SEQ_CST);
 }
 
-int bt_cache_init(struct bt_vm *bvm)
-{
-    empty(bvm);
-    return bt_arena_ready(bvm) ? 0 : -1;
-}
-
-void bt_cache_finish(struct bt_vm *bvm)
-{
-    struct plat *plat = bvm->vm->plat;
-
-    for (unsigned i = 0; i < bvm->chunk_count; i++)
-        plat->ops->free(plat, bvm->chunk[i]);
-    bvm->chunk_count = 0;
-}
-
-static bool is_full(struct bt_vm *bvm)
-{
-    return bvm->code.size - bvm->code.used < BT_CODE_RESERVE || bvm->next_id > UINT32_MAX / 2 ||
-           !bt_arena_ready(bvm);
-}
-
-void bt_flush_all(struct bt_vcpu *bv, bool only_full)
+void bt_flush_all(struct bt_vcpu *bv)
 {
     struct bt_vm *bvm = bv->bvm;
 
     bt_exclusive(bv->vcpu, true);
     bt_lock(bvm);
-    if (!only_full || is_full(bvm)) { /* nobody else has done it meanwhile */
-        bvm->stats.flushes++;
-        empty(bvm);
-    }
+    bvm->stats.flushes++;
+    empty(bvm);
     bt_unlock(bvm);
     bt_exclusive(bv->vcpu, false);
 }
@@ -119,10 +59,12 @@ static unsigned hash_lin(uint64_t lin)
 static struct bt_page *create_page(struct bt_vcpu *bv, uint64_t lin, const struct x86_translation *t)
 {
     struct bt_vm *bvm = bv->bvm;
-    struct bt_page *page = bt_arena(bvm, sizeof(*page));
+    struct bt_page *page = bt_page_alloc(bvm);
     uint64_t offset = lin & 4095;
     unsigned h = hash_lin(lin);
 
+    if (!page)
+        return NULL;
     *page = (struct bt_page){
         .lin = lin - offset,
         .gpa = t->gpa - offset,
@@ -141,12 +83,29 @@ static struct bt_page *create_page(struct bt_vcpu *bv, uint64_t lin, const struc
     return page;
 }
 
+void bt_forget_page(struct bt_page *page)
+{
+    struct bt_ram *ram = page->ram;
+    struct bt_page **at = ram ? &ram->pages : NULL;
+
+    __atomic_store_n(&page->gone, true, __ATOMIC_RELAXED);
+    while (at && *at && *at != page)
+        at = &(*at)->next_ram;
+    if (at && *at)
+        *at = page->next_ram;
+    if (ram && !ram->pages)
+        __atomic_store_n(&ram->lines, 0, __ATOMIC_SEQ_CST); /* stores to it may be fast again */
+}
+
 struct bt_page *bt_known_page(const struct bt_vcpu *bv, uint64_t lin)
 {
     unsigned slot = bt_itlb_slot(lin);
     struct bt_page *page = bv->frame->itlb[slot] ? bv->itlb_page[slot] : NULL;
 
-    return page && page->lin == (lin & ~4095ULL) && page->user == (bv->vcpu->cpu.cpl == 3) ? page : NULL;
+    return page && page->lin == (lin & ~4095ULL) && page->user == (bv->vcpu->cpu.cpl == 3) &&
+                   !bt_is_gone(page)
+               ? page
+               : NULL;
 }
 
 struct bt_page *bt_find_page(struct bt_vcpu *bv, uint64_t lin)
@@ -159,7 +118,9 @@ struct bt_page *bt_find_page(struct bt_vcpu *bv, uint64_t lin)
 
     if (page) {
         bt_lock(bvm);
-        return page;
+        if (!bt_is_gone(page)) /* meanwhile */
+            return page;
+        bt_unlock(bvm);
     }
     bv->next = BT_STEP;
     if (cpu->mode == X86_MODE_64 && (uint64_t)((int64_t)(lin << 16) >> 16) != lin)
@@ -178,15 +139,26 @@ struct bt_page *bt_find_page(struct bt_vcpu *bv, uint64_t lin)
     }
     if (!page)
         page = create_page(bv, lin, &t);
-    bt_fill_itlb(bv, page);
-    return page;
+    if (page) {
+        bt_fill_itlb(bv, page);
+        return page;
+    }
+    bt_region_next(bv); /* the oldest pages go with it */
+    bv->next = BT_STEP;
+    bt_unlock(bvm);
+    return NULL;
 }
 
 /* ---- links ---- */
 
+/* All of the 8 bytes around at once, as other vCPUs run them; see emit_align_patch(). */
 static void patch32(struct bt_vm *bvm, uint32_t at, uint32_t value)
 {
-    __atomic_store_n((uint32_t *)(void *)(bvm->code.write + at), value, __ATOMIC_RELEASE);
+    uint64_t *around = (uint64_t *)(void *)(bvm->code.write + (at & ~7U));
+    unsigned shift = 8 * (at & 7);
+
+    __atomic_store_n(around, (*around & ~((uint64_t)UINT32_MAX << shift)) | (uint64_t)value << shift,
+                     __ATOMIC_RELEASE);
 }
 
 void bt_link(struct bt_vcpu *bv, struct bt_site *exit, struct bt_block *to)
@@ -212,6 +184,15 @@ void bt_link(struct bt_vcpu *bv, struct bt_site *exit, struct bt_block *to)
     bt_unlock(bvm);
 }
 
+static void untie(struct bt_vm *bvm, struct bt_site *exit)
+{
+    vm_trace(bvm->vm, CHAIN, "0x%llx + %u no longer leads to 0x%llx", (unsigned long long)exit->block->rip,
+             exit->offset, (unsigned long long)exit->exit.rip);
+    __atomic_store_n(&exit->exit.to, NULL, __ATOMIC_RELAXED);
+    patch32(bvm, exit->exit.jump, exit->exit.unlinked - (exit->exit.jump + 4));
+    bvm->stats.unlinks++;
+}
+
 static void unlink_exit(struct bt_vm *bvm, struct bt_site *exit)
 {
     struct bt_site **at = &exit->exit.to->incoming;
@@ -220,15 +201,13 @@ static void unlink_exit(struct bt_vm *bvm, struct bt_site *exit)
         at = &(*at)->exit.next;
     if (*at)
         *at = exit->exit.next;
-    vm_trace(bvm->vm, CHAIN, "0x%llx + %u no longer leads to 0x%llx", (unsigned long long)exit->block->rip,
-             exit->offset, (unsigned long long)exit->exit.rip);
-    __atomic_store_n(&exit->exit.to, NULL, __ATOMIC_RELAXED);
-    patch32(bvm, exit->exit.jump, exit->exit.unlinked - (exit->exit.jump + 4));
+    untie(bvm, exit);
 }
 
 void bt_remember_jump(struct bt_vcpu *bv, struct bt_block *block)
 {
-    if (block->sealed && !block->plain && !bt_is_dead(block))
+    /* Without the lock: who may be gone already is still in memory, and leads to the stub that asks. */
+    if (__atomic_load_n(&block->sealed, __ATOMIC_RELAXED) && !block->plain && !bt_is_dead(block))
         bv->frame->jump[bt_class_of(block->key)][block->rip & (BIT(BT_JUMP_BITS) - 1)] =
             (uint32_t)(uintptr_t)bv->bvm->code.exec + block->entry_checked;
 }
@@ -276,6 +255,77 @@ void bt_kill(struct bt_vm *bvm, struct bt_block *block)
     __atomic_add_fetch(&bvm->stats.killed, 1, __ATOMIC_RELAXED);
 }
 
+/* ---- many at once: lists of what is alive are gone through once ---- */
+
+static void sweep_incoming(struct bt_vm *bvm, struct bt_block *to)
+{
+    struct bt_site **at = &to->incoming, *exit;
+
+    while ((exit = *at) != NULL) {
+        if (bt_is_dead(exit->block)) {
+            *at = exit->exit.next;
+            untie(bvm, exit);
+        } else {
+            at = &exit->exit.next;
+        }
+    }
+}
+
+static void sweep_page(struct bt_page *page, uint64_t eviction)
+{
+    struct bt_block **at = &page->blocks;
+
+    if (page->swept == eviction)
+        return;
+    page->swept = eviction;
+    while (*at) {
+        if (bt_is_dead(*at))
+            *at = (*at)->next_page;
+        else
+            at = &(*at)->next_page;
+    }
+    for (at = &page->blocks2; *at;) {
+        if (bt_is_dead(*at))
+            *at = (*at)->next_page2;
+        else
+            at = &(*at)->next_page2;
+    }
+}
+
+static void take_out(struct bt_vm *bvm, struct bt_block *block, uint64_t eviction)
+{
+    while (block->incoming)
+        unlink_exit(bvm, block->incoming);
+    for (struct bt_site *s = block->exits; s; s = s->exit.sibling) {
+        if (s->exit.to)
+            sweep_incoming(bvm, s->exit.to);
+    }
+    remove_from(&bvm->hash[hash_block(block->rip, block->page)], block, offsetof(struct bt_block, next_hash));
+    sweep_page(block->page, eviction);
+    if (block->page2)
+        sweep_page(block->page2, eviction);
+    close_entry(bvm, block);
+}
+
+unsigned bt_kill_all(struct bt_vm *bvm, struct bt_block *blocks, uint64_t eviction)
+{
+    struct bt_block **at = &blocks, *block;
+    unsigned count = 0;
+
+    while ((block = *at) != NULL) {
+        if (bt_is_dead(block)) {
+            *at = block->next_region; /* since it was killed nothing knows it */
+            continue;
+        }
+        __atomic_store_n(&block->dead, true, __ATOMIC_RELAXED);
+        at = &block->next_region;
+        count++;
+    }
+    for (block = blocks; block; block = block->next_region)
+        take_out(bvm, block, eviction);
+    return count;
+}
+
 static void add_block(struct bt_vm *bvm, struct bt_block *block)
 {
     unsigned h = hash_block(block->rip, block->page);
@@ -298,7 +348,9 @@ static bool verify(const struct bt_vcpu *bv, struct bt_block *block)
     if (memcmp(block->bytes_seen, block->page->host + offset, first) ||
         (block->page2 && memcmp(block->bytes_seen + first, block->page2->host, block->bytes - first)))
         return false;
-    block->sealed = bt_sealed(bv, block->page->ram) && (!block->page2 || bt_sealed(bv, block->page2->ram));
+    __atomic_store_n(&block->sealed,
+                     bt_sealed(bv, block->page->ram) && (!block->page2 || bt_sealed(bv, block->page2->ram)),
+                     __ATOMIC_RELAXED);
     return true;
 }
 
@@ -323,6 +375,27 @@ static struct bt_block *find_block(struct bt_vcpu *bv, const struct bt_page *pag
     return block;
 }
 
+/* Numbers of pages are never used twice: after billions of them all starts anew. */
+static bool out_of_numbers(const struct bt_vm *bvm)
+{
+    return bvm->next_id > UINT32_MAX / 2;
+}
+
+/* Lock held. NULL: bv->next. */
+static struct bt_block *make_block(struct bt_vcpu *bv, struct bt_page *page, bool plain)
+{
+    struct bt_block *block;
+
+    if (!bt_region_ready(bv))
+        return NULL;
+    block = bt_translate(bv, page, plain);
+    if (block) {
+        add_block(bv->bvm, block);
+        bt_region_used(bv, block);
+    }
+    return block;
+}
+
 struct bt_block *bt_find(struct bt_vcpu *bv, bool plain)
 {
     struct bt_vm *bvm = bv->bvm;
@@ -330,15 +403,19 @@ struct bt_block *bt_find(struct bt_vcpu *bv, bool plain)
     struct bt_page *page;
     struct bt_block *block;
     uint64_t lin = bt_linear(cpu, cpu->s.rip);
-    bool full;
 
     page = bt_find_page(bv, lin);
     if (!page)
         return NULL;
-    full = is_full(bvm);
+    if (unlikely(out_of_numbers(bvm))) {
+        bt_unlock(bvm);
+        bt_flush_all(bv);
+        bv->next = BT_LOOK;
+        return NULL;
+    }
     bv->stats.lookups++;
-    block = full ? NULL : find_block(bv, page, cpu->s.rip, plain);
-    if (!block && !full && (lin & 4095) + X86_MAX_INSN_LEN > 4096) {
+    block = find_block(bv, page, cpu->s.rip, plain);
+    if (!block && (lin & 4095) + X86_MAX_INSN_LEN > 4096) {
         /* The first instruction may end in the next page: look at that without the lock. */
         bt_unlock(bvm);
         if (bt_find_page(bv, (lin | 4095) + 1))
@@ -346,18 +423,10 @@ struct bt_block *bt_find(struct bt_vcpu *bv, bool plain)
         page = bt_find_page(bv, lin);
         if (!page)
             return NULL;
-        full = is_full(bvm);
-        block = full ? NULL : find_block(bv, page, cpu->s.rip, plain);
+        block = find_block(bv, page, cpu->s.rip, plain);
     }
-    if (!block && !full) {
-        block = bt_translate(bv, page, plain);
-        if (block)
-            add_block(bvm, block);
-    }
+    if (!block)
+        block = make_block(bv, page, plain);
     bt_unlock(bvm);
-    if (full) {
-        bt_flush_all(bv, true);
-        bv->next = BT_LOOK;
-    }
     return block;
 }

@@ -11,11 +11,12 @@
  * with the flags saved before. That is cheap where JRCXZ, which needs no flags, is
  * not: seven cycles on some processors.
  */
+#include "engine/bt/refill.h"
 #include "engine/bt/translate.h"
 
 struct bt_site *bt_new_site(struct bt_translation *t, enum bt_site_kind kind)
 {
-    struct bt_site *site = bt_arena(t->bvm, sizeof(*site));
+    struct bt_site *site = bt_arena(t->bvm, bt_site_size(kind));
 
     site->block = t->block;
     site->kind = (uint8_t)kind;
@@ -32,7 +33,7 @@ struct bt_later *bt_new_later(struct bt_translation *t, enum bt_later_kind kind,
 
     base_assert(t->later_count < BT_LATER_MAX);
     later = &t->later[t->later_count++];
-    *later = (struct bt_later){.kind = (uint8_t)kind, .site = site, .flags = t->flags};
+    *later = (struct bt_later){.kind = (uint8_t)kind, .site = site, .flags = t->flags, .recipe = t->recipe};
     return later;
 }
 
@@ -69,7 +70,7 @@ static uint32_t put_guard(struct bt_translation *t, uint64_t rip, struct bt_late
     struct host_mem itlb = HOST_FRAME(itlb);
 
     itlb.disp += (int32_t)(4 * bt_itlb_slot(rip));
-    emit_align(&t->e, 8, 4);
+    emit_align_patch(&t->e, 8);
     emit_rm(&t->e, 0, 0x81, 7, itlb);
     put32(&t->e, 1);
     later->from[2] = emit_jcc(&t->e, 5, 0);
@@ -87,8 +88,8 @@ static void put_count(struct bt_translation *t)
     emit_store(&t->e, HOST_RAX, HOST_FRAME(count));
 }
 
-/* What is to be seen to before a jump to rip: is the page still the one, and are there requests? Returns what to
- * do if not. */
+/* What is to be seen to before a jump to rip: is the page still the one, and are there requests? Returns what
+ * to do if not. */
 static struct bt_later *put_exit_checks(struct bt_translation *t, uint64_t rip, bool guard, bool poll)
 {
     struct bt_site *site;
@@ -96,6 +97,8 @@ static struct bt_later *put_exit_checks(struct bt_translation *t, uint64_t rip, 
 
     if (guard || poll)
         bt_flags_saved(t);
+    else if (!(t->flags & BT_FLAGS_SAVED))
+        bt_flags_host(t);
     site = exit_site(t, rip);
     later = bt_new_later(t, BT_LATER_EXIT, site);
     if (guard)
@@ -108,7 +111,7 @@ static struct bt_later *put_exit_checks(struct bt_translation *t, uint64_t rip, 
 
 static void put_exit_jump(struct bt_translation *t, struct bt_later *later)
 {
-    emit_align(&t->e, 1, 4);
+    emit_align_patch(&t->e, 1);
     later->site->exit.jump = later->from[0] = emit_jump(&t->e, 0);
 }
 
@@ -125,7 +128,7 @@ void bt_put_branch(struct bt_translation *t, unsigned condition, uint64_t rip)
         struct bt_site *site = exit_site(t, rip);
         struct bt_later *later = bt_new_later(t, BT_LATER_EXIT, site);
 
-        emit_align(&t->e, 2, 4);
+        emit_align_patch(&t->e, 2);
         site->exit.jump = later->from[0] = emit_jcc(&t->e, condition, 0);
     } else if (same_page(t, rip) && rip <= bt_insn_rip(t)) {
         uint32_t skip = emit_jcc(&t->e, condition ^ 1, 0);
@@ -270,7 +273,7 @@ void bt_put_call(struct bt_translation *t, uint64_t rip)
     bt_flags_saved(t);
     later = put_exit_checks(t, rip, !same_page(t, rip), rip <= bt_insn_rip(t));
     put_shadow(t);
-    emit_align(&t->e, 1, 4);
+    emit_align_patch(&t->e, 1);
     later->site->exit.jump = later->from[0] = emit_call(&t->e, 0);
     put_landing(t);
 }
@@ -346,6 +349,13 @@ static void patch_from(const struct bt_translation *t, const struct bt_later *la
     }
 }
 
+/* The flags are where they were when the jump was written. */
+static void take_flags(struct bt_translation *t, const struct bt_later *later)
+{
+    t->flags = later->flags;
+    t->recipe = later->recipe;
+}
+
 static void put_later_access(struct bt_translation *t, const struct bt_later *later)
 {
     struct host_mem tag = {.base = HOST_NONE, .index = HOST_NONE, .gs = true, .disp = later->tag};
@@ -354,13 +364,18 @@ static void put_later_access(struct bt_translation *t, const struct bt_later *la
         tag.base = HOST_RAX;
     if (later->lin == BT_LIN_TAG || later->lin == BT_LIN_TABLE)
         emit_rm(&t->e, EMIT_W, 0x03, HOST_RCX, tag);
-    put_ask(t, t->bvm->code.slow, later->site);
+    take_flags(t, later);
+    bt_flags_saved(t);
+    if (later->lin == BT_LIN_TAG)
+        bt_put_refill(t, later);
+    else
+        put_ask(t, t->bvm->code.slow, later->site);
 }
 
 static void put_later_exit(struct bt_translation *t, const struct bt_later *later)
 {
     later->site->exit.unlinked = emit_offset(&t->e);
-    t->flags = later->flags;
+    take_flags(t, later);
     bt_flags_saved(t);
     put_ask(t, t->bvm->code.leave, later->site);
 }
@@ -383,7 +398,7 @@ void bt_put_later(struct bt_translation *t)
             emit_jump(&t->e, (uint32_t)later->value);
             break;
         case BT_LATER_SIDE:
-            t->flags = later->flags;
+            take_flags(t, later);
             t->now = later->index;
             bt_put_exit(t, later->value);
             break;

@@ -6,11 +6,13 @@
  */
 #include "engine/bt/bt-internal.h"
 
-/* A site whose accesses find the TLB but not their slot this often, in this time, shall look in the TLB itself.
- * One that walks through memory misses once a page: that is cheaper than looking each time. */
+/* A site whose accesses find the TLB but not their slot this often, in this time, shall look in the TLB
+ * itself. One that walks through memory misses once a page: that is cheaper than looking each time. */
 #define MISSES_POLY     48
-#define POLY_TIME       (MISSES_POLY * 2) /* in units of 1024 cycles */
 #define MISSES_CROSSING 4
+/* Within this time, in units of 1024 cycles. Refills are cheap. */
+#define TIME_REFILLS  (MISSES_POLY / 2)
+#define TIME_CROSSING (MISSES_POLY * 2)
 
 static uint64_t host_code(const struct bt_vcpu *bv, uint32_t offset)
 {
@@ -112,18 +114,18 @@ static bool hits(const struct x86_tlb_entry *e, uint64_t lin, bool write)
 }
 
 /* Counts what speaks for another translation of this access; true: it has been asked for. */
-static bool count_miss(struct bt_vcpu *bv, struct bt_site *site, unsigned weight)
+static bool count_miss(struct bt_vcpu *bv, struct bt_site *site, unsigned weight, uint32_t time)
 {
     struct bt_vm *bvm = bv->bvm;
     uint32_t now = (uint32_t)(__builtin_ia32_rdtsc() >> 10);
     unsigned misses = __atomic_add_fetch(&site->misses, (uint16_t)weight, __ATOMIC_RELAXED);
 
-    if (misses <= weight)
+    if (misses <= weight) /* the first */
         __atomic_store_n(&site->since, now, __ATOMIC_RELAXED);
     if (site->poly || misses < MISSES_POLY)
         return false;
     __atomic_store_n(&site->misses, 0, __ATOMIC_RELAXED);
-    if (now - __atomic_load_n(&site->since, __ATOMIC_RELAXED) > POLY_TIME)
+    if (now - __atomic_load_n(&site->since, __ATOMIC_RELAXED) > time)
         return false;
     bt_lock(bvm);
     bt_set_poly(bvm, site->block->rip + site->offset);
@@ -148,14 +150,14 @@ static uint64_t slow_access(struct bt_vcpu *bv, struct bt_site *site)
     if ((lin & 4095) + site->span > 4096) {
         if (!site->group)
             return redo(bv, site);
-        count_miss(bv, site, MISSES_CROSSING);
+        count_miss(bv, site, MISSES_CROSSING, TIME_CROSSING);
         bv->want_plain = true;
         return leave(bv, BT_LOOK);
     }
     if (!canonical(cpu, lin))
         return redo(bv, site);
     if (hits(e, lin, write)) {
-        if (count_miss(bv, site, 1))
+        if (count_miss(bv, site, BT_REFILLS, TIME_REFILLS))
             return leave(bv, BT_LOOK);
     } else if (!x86_translate(cpu, lin, write ? X86_MEM_WRITE : X86_MEM_READ, site->mmu, &t) ||
                !hits(e, lin, write)) {

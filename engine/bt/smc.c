@@ -44,7 +44,7 @@ struct bt_ram *bt_ram_of(struct vm *vm, uint64_t gpa)
     return &bvm->ram[(r->offset + (gpa - r->gpa)) / MEM_PAGE];
 }
 
-static void ask(struct bt_vcpu *bv, uint32_t request)
+void bt_ask(struct bt_vcpu *bv, uint32_t request)
 {
     __atomic_fetch_or(&bv->vcpu->cpu.request, request, __ATOMIC_SEQ_CST);
     __atomic_store_n(&bv->frame->poll, 1, __ATOMIC_SEQ_CST);
@@ -67,7 +67,7 @@ static void protect(struct bt_vcpu *bv, const struct bt_page *page)
         struct bt_vcpu *other = vm->vcpu[i] ? bt_of(vm->vcpu[i]) : NULL;
 
         if (other && other != bv && __atomic_load_n(&other->ack, __ATOMIC_SEQ_CST) != BT_PARKED)
-            ask(other, X86_REQ_TLB_FLUSH);
+            bt_ask(other, X86_REQ_TLB_FLUSH);
     }
 }
 
@@ -242,7 +242,7 @@ void bt_exclusive(struct vcpu *vcpu, bool begin)
 
         if (!other || other == bv)
             continue;
-        ask(other, X86_REQ_ENGINE);
+        bt_ask(other, X86_REQ_ENGINE);
         while (__atomic_load_n(&other->running, __ATOMIC_SEQ_CST))
             vm->plat->ops->relax(vm->plat);
     }
@@ -261,6 +261,8 @@ void bt_enter_guest(struct bt_vcpu *bv)
     uint64_t seq;
 
     set_running(bv, true);
+    __atomic_store_n(&bv->evictions, bv->evictions_seen, __ATOMIC_SEQ_CST);
+    bt_see_evictions(bv);
     do {
         seq = __atomic_load_n(&bv->bvm->seq, __ATOMIC_SEQ_CST);
         __atomic_store_n(&bv->ack, bv->flushed, __ATOMIC_SEQ_CST);
@@ -273,6 +275,7 @@ void bt_enter_guest(struct bt_vcpu *bv)
 void bt_park(struct bt_vcpu *bv)
 {
     __atomic_store_n(&bv->ack, BT_PARKED, __ATOMIC_SEQ_CST);
+    __atomic_store_n(&bv->evictions, BT_PARKED, __ATOMIC_SEQ_CST);
     set_running(bv, false);
     /* As a request it would keep a halted vCPU from sleeping. */
     __atomic_fetch_and(&bv->vcpu->cpu.request, ~X86_REQ_ENGINE, __ATOMIC_SEQ_CST);

@@ -8,6 +8,7 @@
 
 #include "engine/bt/bt-internal.h"
 #include "engine/bt/map.h"
+#include "engine/bt/refill.h"
 #include "engine/bt/strings.h"
 
 #define CPU(member) ((int32_t)offsetof(struct x86_cpu, member))
@@ -226,6 +227,7 @@ void bt_stubs_make(struct bt_vm *bvm)
     put_vec_load(&e, bvm->avx);
     put8(&e, 0xc3);
     emit_align(&e, 0, 64);
+    bt_refill_make(bvm, &e);
     bt_strings_make(bvm, &e);
     emit_align(&e, 0, 64);
     code->used = code->fixed = emit_offset(&e);

@@ -114,7 +114,7 @@ bool bt_is_inline(const struct bt_translation *t, const struct x86_insn *insn)
 {
     bool stack = bt_stack_move(insn) || insn->id == X86_LEAVE;
 
-    if (x86_check(t->cpu, insn) != X86_NEXT || t->page2)
+    if (x86_check(t->cpu, insn) != X86_NEXT)
         return false;
     if (bt_is_string(t, insn))
         return true;
@@ -136,13 +136,8 @@ static enum bt_flags first_want(const struct bt_translation *t)
 
         if (!t->is_inline[i] || bt_is_string(t, insn))
             return BT_FLAGS_SAVED;
-        for (unsigned n = 0; n < 2; n++) {
-            const struct bt_access *a = &t->plan[i].access[n];
-
-            if (a->present &&
-                (!a->grouped || a->first || x86_insn_row(insn->row)->properties & X86_ROW_ALIGNED))
-                return BT_FLAGS_SAVED;
-        }
+        if (bt_has_check(t, i))
+            return BT_FLAGS_SAVED;
         if (need == BT_NEED_ALL)
             return BT_FLAGS_HOST;
         if (need == BT_NEED_MADE)
@@ -181,12 +176,14 @@ static void put_insn(struct bt_translation *t)
 {
     unsigned first = t->later_count;
 
+    bt_flags_before(t);
     if (!t->is_inline[t->now] || !(bt_put_string(t) || bt_put_special(t) || bt_put_native(t)))
         bt_put_generic(t);
     for (unsigned i = first; i < t->later_count; i++) {
         if (t->later[i].kind == BT_LATER_ACCESS)
             t->later[i].site->resume = emit_offset(&t->e);
     }
+    bt_flags_after(t);
 }
 
 /* Did the last instruction leave the block for good? */
@@ -207,7 +204,7 @@ static void put_block(struct bt_translation *t)
     for (t->now = 0; t->now < t->count; t->now++) {
         put_insn(t);
         t->insn_end[t->now] = emit_offset(&t->e);
-        if ((size_t)(t->e.end - t->e.at) < CODE_MARGIN && t->now + 1 < t->count) {
+        if ((size_t)(t->e.end - t->e.at) < CODE_MARGIN && !(t->flags & BT_FLAGS_DEAD) && t->now + 1 < t->count) {
             t->count = t->now + 1; /* its bytes stay tracked: no harm */
             break;
         }
@@ -268,6 +265,7 @@ struct bt_block *bt_translate(struct bt_vcpu *bv, struct bt_page *page, bool pla
                                   .page2 = t->page2,
                                   .code = (uint32_t)code->used};
     bt_make_plan(t);
+    bt_flags_plan(t);
     put_block(t);
     base_assert(t->e.at < t->e.end);
     t->block->code_size = emit_offset(&t->e) - t->block->code;

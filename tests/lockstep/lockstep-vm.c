@@ -83,6 +83,7 @@ static int make_vm(struct side *side, struct error *err)
     vm->mem.discard_opaque = &side->ram;
     vm->no_reboot = true;
     cpuid.tsc_khz = vm->clock.tsc_khz;
+    vm->code_cache = d->code_cache;
     if ((r = icount_enable(vm, d->seed, err)) < 0 || (r = x86_cpuid_build(&vm->cpuid, &cpuid, err)) < 0 ||
         (r = vm_engine_init(vm, d->engine[side->index], err)) < 0 ||
         (r = vcpu_threads_create(&side->threads, vm, err)) < 0)

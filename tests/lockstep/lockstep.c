@@ -183,7 +183,8 @@ static const struct engine_ops *find_engine(const char *name, size_t len)
 static void usage(void)
 {
     fputs("usage: lockstep --engines A,B --kernel FILE [--initrd FILE]… [--append TEXT] [--disk FILE]…\n"
-          "  [--memory MIB] [--cpu v2|v3] [--seed N] [--every N] [--ram-every STOPS] [--max INSTRUCTIONS]\n"
+          "  [--memory MIB] [--code-cache MIB] [--cpu v2|v3] [--seed N] [--every N] [--ram-every STOPS] "
+          "[--max INSTRUCTIONS]\n"
           "  [--expect TEXT --send TEXT]… [--until-console TEXT] [--disturb N[,RAM ADDRESS]] [--verbose]\n",
           stderr);
     exit(2);
@@ -195,6 +196,7 @@ enum {
     APPEND,
     DISK,
     MEMORY,
+    CODE_CACHE,
     CPU,
     SEED,
     EVERY,
@@ -209,23 +211,12 @@ enum {
 };
 
 static const struct option options[] = {
-    {"kernel", 1, NULL, KERNEL},
-    {"initrd", 1, NULL, INITRD},
-    {"append", 1, NULL, APPEND},
-    {"disk", 1, NULL, DISK},
-    {"memory", 1, NULL, MEMORY},
-    {"cpu", 1, NULL, CPU},
-    {"seed", 1, NULL, SEED},
-    {"every", 1, NULL, EVERY},
-    {"ram-every", 1, NULL, RAM},
-    {"max", 1, NULL, MAXIMUM},
-    {"expect", 1, NULL, EXPECT},
-    {"send", 1, NULL, SEND},
-    {"until-console", 1, NULL, UNTIL},
-    {"disturb", 1, NULL, DISTURB},
-    {"verbose", 0, NULL, VERBOSE},
-    {"engines", 1, NULL, ENGINES},
-    {0},
+    {"kernel", 1, NULL, KERNEL},   {"initrd", 1, NULL, INITRD},       {"append", 1, NULL, APPEND},
+    {"disk", 1, NULL, DISK},       {"memory", 1, NULL, MEMORY},       {"code-cache", 1, NULL, CODE_CACHE},
+    {"cpu", 1, NULL, CPU},         {"seed", 1, NULL, SEED},           {"every", 1, NULL, EVERY},
+    {"ram-every", 1, NULL, RAM},   {"max", 1, NULL, MAXIMUM},         {"expect", 1, NULL, EXPECT},
+    {"send", 1, NULL, SEND},       {"until-console", 1, NULL, UNTIL}, {"disturb", 1, NULL, DISTURB},
+    {"verbose", 0, NULL, VERBOSE}, {"engines", 1, NULL, ENGINES},     {0},
 };
 
 /* \n in what is typed. */
@@ -298,6 +289,9 @@ static bool set_option(struct description *d, struct schedule *s, int option, ch
     case MEMORY:
         d->memory = MIB(number);
         return number > 0;
+    case CODE_CACHE:
+        d->code_cache = MIB(number);
+        return d->code_cache >= VM_CODE_CACHE_MIN && d->code_cache <= VM_CODE_CACHE_MAX;
     case CPU:
         d->cpu = strcmp(value, "v3") ? X86_CPU_V2 : X86_CPU_V3;
         return true;

@@ -33,7 +33,7 @@ struct description {
     unsigned initrds;
     const char *disk[MAX_DISKS]; /* written to a throw-away layer */
     unsigned disks;
-    uint64_t memory, seed;
+    uint64_t memory, seed, code_cache;
     enum x86_cpu_level cpu;
     struct send send[MAX_SENDS];
     unsigned sends;

@@ -47,6 +47,16 @@ def test_whole_boot_in_lockstep():
 
 
 @pytest.mark.skipif(not LOCKSTEP.exists(), reason="the tests were not built")
+@pytest.mark.skipif(ENGINE != "bt", reason="only the translator has a code cache")
+@pytest.mark.parametrize("mib", [1, 3])
+def test_lockstep_with_a_small_cache(mib):
+    """Each block is evicted and made anew dozens of times."""
+    status, text = lockstep("--until-console", "shell ready", "--every", "100000", "--code-cache", mib)
+    assert status == 0, text
+    assert text.startswith("equal:")
+
+
+@pytest.mark.skipif(not LOCKSTEP.exists(), reason="the tests were not built")
 @pytest.mark.skipif(ENGINE == "kvm", reason="KVM cannot count instructions")
 def test_lockstep_finds_the_instruction():
     status, text = lockstep("--max", 60000000, "--disturb", 50000123)

@@ -104,6 +104,7 @@ static void make_tables(struct machine *m)
     put64(m, 0x3000, MACHINE_PT | 7);
     for (uint64_t i = 1; i < MACHINE_RAM >> 21; i++)
         put64(m, 0x3000 + i * 8, i << 21 | 0x87);
+    put64(m, 0x3000 + (MACHINE_ALIAS >> 21) * 8, 0x400000 | 0x87);
     for (uint64_t i = 0; i < 512; i++)
         put64(m, MACHINE_PT + i * 8, i << 12 | 7);
     put64(m, MACHINE_GDT + 8, 0x00af9b000000ffff);  /* 64-bit code */
@@ -127,7 +128,7 @@ void machine_handler(struct machine *m, unsigned vector, uint64_t rip)
 }
 
 static void init(struct machine *m, const struct engine_ops *engine, unsigned vcpus, enum x86_cpu_level level,
-                 bool count)
+                 bool count, uint64_t code_cache)
 {
     struct vm_config config = {.name = "test", .ram_size = MACHINE_RAM, .vcpus = vcpus};
     struct x86_cpuid_config cpuid = {.level = level, .vcpus = vcpus, .software_engine = true};
@@ -138,8 +139,10 @@ static void init(struct machine *m, const struct engine_ops *engine, unsigned vc
     m->plat.real_time = true;
     m->ram = mmap(NULL, MACHINE_RAM, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     config.ram = m->ram;
-    if (m->ram == MAP_FAILED || vm_init(&m->vm, &m->plat.plat, &config, &err) < 0 ||
-        (count && icount_enable(&m->vm, 0, &err) < 0) || x86_cpuid_build(&m->vm.cpuid, &cpuid, &err) < 0 ||
+    if (m->ram == MAP_FAILED || vm_init(&m->vm, &m->plat.plat, &config, &err) < 0)
+        abort();
+    m->vm.code_cache = code_cache;
+    if ((count && icount_enable(&m->vm, 0, &err) < 0) || x86_cpuid_build(&m->vm.cpuid, &cpuid, &err) < 0 ||
         vm_engine_init(&m->vm, engine, &err) < 0) {
         fprintf(stderr, "cannot make a machine: %s\n", err.text);
         abort();
@@ -156,12 +159,18 @@ static void init(struct machine *m, const struct engine_ops *engine, unsigned vc
 
 void machine_init(struct machine *m, const struct engine_ops *engine, unsigned vcpus)
 {
-    init(m, engine, vcpus, X86_CPU_V2, false);
+    init(m, engine, vcpus, X86_CPU_V2, false, 0);
+}
+
+void machine_init_cache(struct machine *m, const struct engine_ops *engine, unsigned vcpus,
+                        uint64_t code_cache)
+{
+    init(m, engine, vcpus, X86_CPU_V2, false, code_cache);
 }
 
 void machine_init_counted(struct machine *m, const struct engine_ops *engine, enum x86_cpu_level level)
 {
-    init(m, engine, 1, level, true);
+    init(m, engine, 1, level, true, 0);
 }
 
 void machine_finish(struct machine *m)

@@ -1,0 +1,309 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "engine/bt/region.h"
+
+#include <errno.h>
+
+#include "base/bytes.h"
+#include "core/device.h"
+#include "engine/bt/bt-internal.h"
+
+#define PAGES_PER_CHUNK (KIB(64) / sizeof(struct bt_page))
+/* This share of the cache may go into descriptions of pages, besides. */
+#define PAGES_SHARE 16
+
+/* ---- making and ending ---- */
+
+static bool give_data(struct bt_vm *bvm, struct bt_region *r)
+{
+    struct plat *plat = bvm->vm->plat;
+
+    /* Zeroed memory that nobody touches costs nothing: descriptions seldom take half of the region. */
+    if (!r->data)
+        r->data = plat->ops->alloc(plat, bvm->regions.size + BT_ARENA_RESERVE);
+    return r->data;
+}
+
+static void start(struct bt_vm *bvm, unsigned i)
+{
+    struct bt_regions *rs = &bvm->regions;
+    struct bt_region *r = &rs->region[i];
+
+    rs->now = i;
+    r->state = BT_REGION_USED;
+    r->data_used = 0;
+    r->blocks = NULL;
+    bvm->code.used = i ? r->code : bvm->code.fixed;
+}
+
+int bt_regions_init(struct bt_vm *bvm)
+{
+    struct bt_regions *rs = &bvm->regions;
+    size_t size = bvm->code.size;
+
+    rs->count = (unsigned)MIN(size / BT_REGION_MIN, BT_REGIONS_MAX);
+    rs->size = ALIGN_DOWN(size / rs->count, 4096);
+    for (unsigned i = 0; i < rs->count; i++)
+        rs->region[i].code = (uint32_t)(i * rs->size);
+    rs->page_chunks_max = (unsigned)MAX(size / PAGES_SHARE / KIB(64), 1);
+    rs->page_chunk = vm_alloc(bvm->vm, rs->page_chunks_max * sizeof(*rs->page_chunk));
+    if (!rs->page_chunk || !give_data(bvm, &rs->region[0]))
+        return -ENOMEM;
+    bt_regions_empty(bvm);
+    return 0;
+}
+
+void bt_regions_finish(struct bt_vm *bvm)
+{
+    struct bt_regions *rs = &bvm->regions;
+
+    for (unsigned i = 0; i < rs->count; i++)
+        vm_free(bvm->vm, rs->region[i].data);
+    for (unsigned i = 0; rs->page_chunk && i < rs->page_chunks_max; i++)
+        vm_free(bvm->vm, rs->page_chunk[i]);
+    vm_free(bvm->vm, rs->page_chunk);
+    *rs = (struct bt_regions){0};
+}
+
+void bt_regions_empty(struct bt_vm *bvm)
+{
+    struct bt_regions *rs = &bvm->regions;
+
+    for (unsigned i = 0; i < rs->count; i++) {
+        rs->region[i].state = BT_REGION_FREE;
+        rs->region[i].blocks = NULL;
+        rs->region[i].pages = NULL;
+    }
+    rs->free_pages = NULL;
+    rs->page_chunks = rs->page_used = 0;
+    start(bvm, 0);
+}
+
+/* ---- descriptions ---- */
+
+static size_t data_left(const struct bt_vm *bvm)
+{
+    const struct bt_regions *rs = &bvm->regions;
+
+    return rs->size + BT_ARENA_RESERVE - rs->region[rs->now].data_used;
+}
+
+void *bt_arena(struct bt_vm *bvm, size_t size)
+{
+    struct bt_region *r = &bvm->regions.region[bvm->regions.now];
+    void *p = r->data + r->data_used;
+
+    size = ALIGN_UP(size, 8);
+    base_assert(size <= data_left(bvm));
+    r->data_used += size;
+    memset(p, 0, size);
+    return p;
+}
+
+struct bt_page *bt_page_alloc(struct bt_vm *bvm)
+{
+    struct bt_regions *rs = &bvm->regions;
+    struct bt_page *page = rs->free_pages;
+
+    if (page) {
+        rs->free_pages = page->next_lin;
+        return page;
+    }
+    if (!rs->page_chunks || rs->page_used == PAGES_PER_CHUNK) {
+        if (rs->page_chunks == rs->page_chunks_max)
+            return NULL;
+        if (!rs->page_chunk[rs->page_chunks])
+            rs->page_chunk[rs->page_chunks] = vm_alloc(bvm->vm, PAGES_PER_CHUNK * sizeof(struct bt_page));
+        if (!rs->page_chunk[rs->page_chunks])
+            return NULL;
+        rs->page_chunks++;
+        rs->page_used = 0;
+    }
+    return &rs->page_chunk[rs->page_chunks - 1][rs->page_used++];
+}
+
+/* ---- how full it is ---- */
+
+static size_t code_of(const struct bt_vm *bvm)
+{
+    return bvm->code.used - bvm->regions.region[bvm->regions.now].code;
+}
+
+static size_t filled(const struct bt_vm *bvm)
+{
+    return code_of(bvm) + bvm->regions.region[bvm->regions.now].data_used;
+}
+
+static bool has_room(const struct bt_vm *bvm)
+{
+    return bvm->regions.region[bvm->regions.now].state == BT_REGION_USED && filled(bvm) < bvm->regions.size &&
+           bvm->regions.size - code_of(bvm) >= BT_CODE_RESERVE;
+}
+
+size_t bt_regions_used(const struct bt_vm *bvm)
+{
+    const struct bt_regions *rs = &bvm->regions;
+    size_t used = filled(bvm);
+
+    for (unsigned i = 0; i < rs->count; i++) {
+        if (i != rs->now && rs->region[i].state == BT_REGION_USED)
+            used += rs->region[i].code_used + rs->region[i].data_used;
+    }
+    return used;
+}
+
+/* ---- eviction ---- */
+
+/* Pages that have no blocks go, with the region. */
+static void drop_pages(struct bt_vm *bvm, struct bt_region *r)
+{
+    for (size_t h = 0; h < ARRAY_SIZE(bvm->by_lin); h++) {
+        struct bt_page **at = &bvm->by_lin[h], *page;
+
+        while ((page = *at) != NULL) {
+            if (page->blocks || page->blocks2) {
+                at = &page->next_lin;
+                continue;
+            }
+            *at = page->next_lin;
+            bt_forget_page(page);
+            page->next_lin = r->pages;
+            r->pages = page;
+        }
+    }
+}
+
+static void evict(struct bt_vcpu *bv, struct bt_region *r)
+{
+    struct bt_vm *bvm = bv->bvm;
+    struct vm *vm = bvm->vm;
+    uint64_t seq = bvm->regions.seq + 1, began = vm->plat->ops->now(vm->plat);
+    unsigned count = bt_kill_all(bvm, r->blocks, seq);
+
+    drop_pages(bvm, r);
+    r->blocks = NULL;
+    r->state = BT_REGION_LEAVING;
+    __atomic_store_n(&r->seq, seq, __ATOMIC_SEQ_CST);
+    __atomic_store_n(&bvm->regions.seq, seq, __ATOMIC_SEQ_CST);
+    for (unsigned i = 0; i < vm->vcpu_count; i++) {
+        struct bt_vcpu *other = vm->vcpu[i] ? bt_of(vm->vcpu[i]) : NULL;
+
+        if (other && other != bv && __atomic_load_n(&other->evictions, __ATOMIC_SEQ_CST) != BT_PARKED)
+            bt_ask(other, X86_REQ_ENGINE);
+    }
+    bvm->stats.evictions++;
+    bvm->stats.evicted += count;
+    began = vm->plat->ops->now(vm->plat) - began;
+    bvm->stats.evict_ns += began;
+    bvm->stats.evict_ns_max = MAX(bvm->stats.evict_ns_max, began);
+    vm_trace(vm, TRANSLATE, "region %u evicted: %u blocks", (unsigned)(r - bvm->regions.region), count);
+}
+
+static bool acknowledged(const struct bt_vm *bvm, uint64_t seq)
+{
+    const struct vm *vm = bvm->vm;
+
+    for (unsigned i = 0; i < vm->vcpu_count; i++) {
+        const struct bt_vcpu *bv = vm->vcpu[i] ? bt_of(vm->vcpu[i]) : NULL;
+
+        if (bv && __atomic_load_n(&bv->evictions, __ATOMIC_SEQ_CST) < seq)
+            return false;
+    }
+    return true;
+}
+
+/* Nobody knows its pages any more. */
+static void reclaim(struct bt_vm *bvm, struct bt_region *r)
+{
+    struct bt_regions *rs = &bvm->regions;
+
+    while (r->pages) {
+        struct bt_page *page = r->pages;
+
+        r->pages = page->next_lin;
+        page->next_lin = rs->free_pages;
+        rs->free_pages = page;
+    }
+    r->state = BT_REGION_FREE;
+}
+
+static unsigned next_region(struct bt_vm *bvm)
+{
+    unsigned next = (bvm->regions.now + 1) % bvm->regions.count;
+
+    /* With no memory for another, the ones that there are go round. */
+    return give_data(bvm, &bvm->regions.region[next]) ? next : 0;
+}
+
+bool bt_region_next(struct bt_vcpu *bv)
+{
+    struct bt_vm *bvm = bv->bvm;
+    struct bt_regions *rs = &bvm->regions;
+    unsigned next = next_region(bvm);
+    struct bt_region *r = &rs->region[next];
+
+    if (r->state == BT_REGION_USED)
+        evict(bv, r);
+    if (r->state == BT_REGION_LEAVING) {
+        bool own = __atomic_load_n(&bv->evictions, __ATOMIC_RELAXED) >= r->seq;
+
+        bv->next = own ? BT_STEP : BT_LOOK;
+        if (!acknowledged(bvm, r->seq))
+            return false;
+        reclaim(bvm, r);
+    }
+    rs->region[rs->now].code_used = (uint32_t)code_of(bvm);
+    start(bvm, next);
+    return true;
+}
+
+bool bt_region_ready(struct bt_vcpu *bv)
+{
+    return has_room(bv->bvm) || bt_region_next(bv);
+}
+
+void bt_region_used(struct bt_vcpu *bv, struct bt_block *block)
+{
+    struct bt_vm *bvm = bv->bvm;
+    struct bt_regions *rs = &bvm->regions;
+    struct bt_region *next = &rs->region[(rs->now + 1) % rs->count];
+
+    block->next_region = rs->region[rs->now].blocks;
+    rs->region[rs->now].blocks = block;
+    if (unlikely(filled(bvm) > rs->size / 2) && next->state == BT_REGION_USED && next != &rs->region[rs->now])
+        evict(bv, next);
+}
+
+/* ---- the vCPU's side ---- */
+
+/*
+ * Whatever a vCPU keeps of blocks from one entry into translated code to the next goes here: tables for
+ * indirect branches and numbers of pages. (Return addresses on its shadow stack go with each entry.)
+ */
+static void forget_region(struct bt_vcpu *bv, const struct bt_region *r)
+{
+    uint32_t *entry = &bv->frame->jump[0][0], size = (uint32_t)bv->bvm->regions.size;
+    uint32_t stub = (uint32_t)(uintptr_t)bv->bvm->code.exec;
+
+    for (size_t i = 0; i < sizeof(bv->frame->jump) / sizeof(*entry); i++) {
+        if (entry[i] - stub - r->code < size)
+            entry[i] = stub;
+    }
+}
+
+bool bt_see_evictions(struct bt_vcpu *bv)
+{
+    struct bt_regions *rs = &bv->bvm->regions;
+    uint64_t seq = __atomic_load_n(&rs->seq, __ATOMIC_SEQ_CST);
+
+    if (likely(bv->evictions_seen == seq))
+        return false;
+    for (unsigned i = 0; i < rs->count; i++) {
+        if (__atomic_load_n(&rs->region[i].seq, __ATOMIC_RELAXED) > bv->evictions_seen)
+            forget_region(bv, &rs->region[i]);
+    }
+    bt_forget_gone(bv);
+    bv->evictions_seen = seq;
+    x86_thunk_serialize();
+    __atomic_store_n(&bv->evictions, seq, __ATOMIC_SEQ_CST);
+    return true;
+}
