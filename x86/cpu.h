@@ -166,6 +166,8 @@ struct x86_tlb_drop {
     uint8_t bits;
 };
 
+#define X86_TLB_TABLE_PAGES 64
+
 #define X86_TLB_DROPS      32 /* that are remembered */
 #define X86_TLB_DROP_LOCAL 63
 #define X86_TLB_DROP_ALL   64
@@ -180,7 +182,12 @@ struct x86_tlb {
                        [X86_TLB_SIZE / 64 / 64]; /* a bit for each word of `used` that is not 0 */
     uint64_t global[X86_TLB_TABLES][X86_TLB_SIZE / 64];
     uint64_t writable[X86_TLB_TABLES][X86_TLB_SIZE / 64];
-    uint64_t large, huge;
+    uint64_t large[64], huge;
+    /* x86/paging.c's: where pages of page tables lie; for as long as nobody flushes everything */
+    struct {
+        uint64_t gpa; /* | 1 */
+        void *host;
+    } table_page[X86_TLB_TABLE_PAGES];
 };
 
 /* Requests from other threads, polled between blocks (atomic OR into cpu->request). */

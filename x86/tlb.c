@@ -84,8 +84,11 @@ static void flush(struct x86_tlb *tlb, bool keep_global)
                 drop(tlb, t, w * 64 + (unsigned)__builtin_ctzll(set));
         }
     }
-    if (!keep_global)
-        tlb->large = tlb->huge = 0;
+    if (!keep_global) {
+        memset(tlb->large, 0, sizeof(tlb->large));
+        tlb->huge = 0;
+        memset(tlb->table_page, 0, sizeof(tlb->table_page));
+    }
 }
 
 void x86_tlb_init(struct x86_cpu *cpu)
@@ -111,17 +114,26 @@ void x86_tlb_flush_local(struct x86_cpu *cpu)
         flush(cpu->tlb, true);
 }
 
-/* One of 64 bits for the 2 MiB or 1 GiB that lin lies in. */
-static uint64_t region_hash(uint64_t lin, unsigned bits)
+/* One of 4,096 bits for the 2 MiB that lin lies in. */
+static unsigned large_hash(uint64_t lin)
 {
-    return BIT64(((lin >> bits) * 0x9e3779b97f4a7c15ULL) >> 58);
+    return (unsigned)((lin >> 21) * 0x9e3779b97f4a7c15ULL >> 52);
+}
+
+/* One of 64 for the 1 GiB. */
+static uint64_t huge_hash(uint64_t lin)
+{
+    return BIT64((lin >> 30) * 0x9e3779b97f4a7c15ULL >> 58);
 }
 
 /* Drops every page of the naturally aligned region of 2^bits bytes around lin. */
 static void flush_region(struct x86_tlb *tlb, uint64_t lin, unsigned bits)
 {
+    unsigned pages = bits - 12 < X86_TLB_BITS ? 1U << (bits - 12) : X86_TLB_SIZE;
+    unsigned first = SLOT(lin) & ~(pages - 1);
+
     for (unsigned t = 0; t < X86_TLB_TABLES; t++) {
-        FOR_EACH_WORD (tlb, t, w) {
+        for (unsigned w = first / 64; w < (first + pages) / 64; w++) {
             for (uint64_t set = tlb->used[t][w]; set; set &= set - 1) {
                 unsigned slot = w * 64 + (unsigned)__builtin_ctzll(set);
 
@@ -142,9 +154,9 @@ void x86_tlb_flush_page(struct x86_cpu *cpu, uint64_t lin)
         if (tlb->entry[t][slot].tag_read == lin)
             drop(tlb, t, slot);
     }
-    if (unlikely(tlb->huge & region_hash(lin, 30)))
+    if (unlikely(tlb->huge & huge_hash(lin)))
         bits = 30;
-    else if (unlikely(tlb->large & region_hash(lin, 21)))
+    else if (unlikely(bit_test(tlb->large, large_hash(lin))))
         bits = 22; /* 4 MiB without PAE */
     if (bits > 12)
         flush_region(tlb, lin, bits);
@@ -198,10 +210,10 @@ void x86_tlb_fill(struct x86_cpu *cpu, unsigned table, uint64_t lin, const struc
     bit_put(tlb->global[table], slot, walk->global);
     bit_put(tlb->writable[table], slot, writable);
     if (walk->page_bits >= 30) {
-        tlb->huge |= region_hash(lin, 30);
+        tlb->huge |= huge_hash(lin);
     } else if (walk->page_bits > 12) {
-        tlb->large |= region_hash(lin, 21);
+        bit_put(tlb->large, large_hash(lin), true);
         if (walk->page_bits > 21)
-            tlb->large |= region_hash(lin ^ BIT64(21), 21);
+            bit_put(tlb->large, large_hash(lin ^ BIT64(21)), true);
     }
 }

@@ -164,6 +164,7 @@ static struct host_mem check_group(struct bt_translation *t, const struct bt_acc
 
         bt_flags_spare(t);
         site = access_site(t, a, slot);
+        site->delta = (uint16_t)(disp - a->low);
         emit_lea(&t->e, HOST_RCX, host_at(base, a->low));
         check_slot(t, site, tag);
     }

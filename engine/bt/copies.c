@@ -23,6 +23,12 @@ _Static_assert(BT_SLOTS == 64, "slot_used has a bit for each");
         for (uint64_t left_ = (bv)->frame->slot_used[m], n;                                                  \
              left_ && (n = (unsigned)__builtin_ctzll(left_), 1); left_ &= left_ - 1)
 
+/* The same for places of the itlb. */
+#define FOR_EACH_PAGE(bv, n)                                                                                 \
+    for (unsigned w_ = 0; w_ < ARRAY_SIZE((bv)->itlb_used); w_++)                                            \
+        for (uint64_t left_ = (bv)->itlb_used[w_], n;                                                        \
+             left_ && (n = w_ * 64 + (unsigned)__builtin_ctzll(left_), 1); left_ &= left_ - 1)
+
 static void forget_slots(struct bt_vcpu *bv)
 {
     for (unsigned m = 0; m < X86_MMU_COUNT; m++) {
@@ -36,6 +42,12 @@ void bt_forget(struct bt_vcpu *bv)
     forget_slots(bv);
     memset(bv->frame->itlb, 0, sizeof(bv->frame->itlb));
     memset(bv->itlb_used, 0, sizeof(bv->itlb_used));
+    memset(bv->itlb_local, 0, sizeof(bv->itlb_local));
+}
+
+static unsigned fetch_table(const struct bt_page *page)
+{
+    return page->user ? X86_TLB_FETCH_USER : X86_TLB_FETCH_KERNEL;
 }
 
 void bt_fill_itlb(struct bt_vcpu *bv, struct bt_page *page)
@@ -45,27 +57,18 @@ void bt_fill_itlb(struct bt_vcpu *bv, struct bt_page *page)
     bv->frame->itlb[n] = page->id;
     bv->itlb_page[n] = page;
     bv->itlb_used[n / 64] |= BIT64(n % 64);
+    if (x86_tlb_global(&bv->frame->tlb, fetch_table(page), page->lin))
+        bv->itlb_local[n / 64] &= ~BIT64(n % 64);
+    else
+        bv->itlb_local[n / 64] |= BIT64(n % 64);
 }
 
 static void empty_itlb(struct bt_vcpu *bv, unsigned n)
 {
     bv->frame->itlb[n] = 0;
     bv->itlb_used[n / 64] &= ~BIT64(n % 64);
+    bv->itlb_local[n / 64] &= ~BIT64(n % 64);
 }
-
-static unsigned next_used(const struct bt_vcpu *bv, unsigned n)
-{
-    for (; n < BIT(BT_ITLB_BITS); n = (n | 63) + 1) {
-        uint64_t left = bv->itlb_used[n / 64] >> (n % 64);
-
-        if (left)
-            return n + (unsigned)__builtin_ctzll(left);
-    }
-    return n;
-}
-
-#define FOR_EACH_USED(bv, n)                                                                                 \
-    for (unsigned n = next_used(bv, 0); n < BIT(BT_ITLB_BITS); n = next_used(bv, n + 1))
 
 void bt_fill_slot(struct bt_vcpu *bv, unsigned mmu, unsigned number, const struct x86_tlb_entry *e)
 {
@@ -93,10 +96,9 @@ void bt_forget_writes(struct bt_vcpu *bv, const uint8_t *page)
 /* A page that is described anew has another number. */
 void bt_forget_gone(struct bt_vcpu *bv)
 {
-    FOR_EACH_USED(bv, n)
-    {
+    FOR_EACH_PAGE (bv, n) {
         if (bt_is_gone(bv->itlb_page[n]) || bv->itlb_page[n]->id != bv->frame->itlb[n])
-            empty_itlb(bv, n);
+            empty_itlb(bv, (unsigned)n);
     }
 }
 
@@ -117,9 +119,9 @@ static void forget_region(struct bt_vcpu *bv, uint64_t lin, unsigned bits)
             empty_itlb(bv, n);
         return;
     }
-    FOR_EACH_USED (bv, n) {
+    FOR_EACH_PAGE (bv, n) {
         if (!((bv->itlb_page[n]->lin ^ lin) >> bits))
-            empty_itlb(bv, n);
+            empty_itlb(bv, (unsigned)n);
     }
 }
 
@@ -137,18 +139,14 @@ static void forget_local(struct bt_vcpu *bv)
         const struct bt_slot *slot = &f->slot[m][n];
         const struct x86_tlb_entry *e = entry_of(bv, m, slot->tag[0]);
 
-        if (e->tag_read == slot->tag[0])
+        if (m != X86_MMU_USER && e->tag_read == slot->tag[0])
             bt_fill_slot(bv, m, (unsigned)n, e);
         else
             empty_slot(bv, m, (unsigned)n);
     }
-    FOR_EACH_USED (bv, n) {
-        const struct bt_page *page = bv->itlb_page[n];
-        const struct x86_tlb_entry *e =
-            entry_of(bv, page->user ? X86_TLB_FETCH_USER : X86_TLB_FETCH_KERNEL, page->lin);
-
-        if (e->tag_read != page->lin || e->gpa != page->gpa)
-            empty_itlb(bv, n);
+    for (unsigned w = 0; w < ARRAY_SIZE(bv->itlb_local); w++) {
+        while (bv->itlb_local[w])
+            empty_itlb(bv, w * 64 + (unsigned)__builtin_ctzll(bv->itlb_local[w]));
     }
 }
 

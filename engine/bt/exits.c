@@ -24,6 +24,8 @@ struct bt_site *bt_new_site(struct bt_translation *t, enum bt_site_kind kind)
     site->length = bt_now(t)->length;
     site->index = (uint16_t)t->now;
     site->vec = t->vec_live;
+    site->key = t->key;
+    site->shadow = t->now == t->shadow_of;
     return site;
 }
 
@@ -33,7 +35,7 @@ struct bt_later *bt_new_later(struct bt_translation *t, enum bt_later_kind kind,
 
     base_assert(t->later_count < BT_LATER_MAX);
     later = &t->later[t->later_count++];
-    *later = (struct bt_later){.kind = (uint8_t)kind, .site = site, .flags = t->flags, .recipe = t->recipe};
+    *later = (struct bt_later){.kind = (uint8_t)kind, .site = site, .flags = t->flags, .recipe = t->recipe, .key = t->key};
     return later;
 }
 
@@ -88,6 +90,18 @@ static void put_count(struct bt_translation *t)
     emit_store(&t->e, HOST_RAX, HOST_FRAME(count));
 }
 
+/*
+ * The block is left in another state than it was entered in. What lies on the shadow stack is of the old one;
+ * and the tables may be of others. Returns the place of a jump for that, 0: none.
+ */
+static uint32_t put_key_change(struct bt_translation *t)
+{
+    if (t->key == t->block->key)
+        return 0;
+    emit_load(&t->e, HOST_RSP, HOST_FRAME(shadow_top));
+    return bt_system_leaves(bt_now(t)) ? 0 : bt_put_key_check(t); /* they have looked */
+}
+
 /* What is to be seen to before a jump to rip: is the page still the one, and are there requests? Returns what
  * to do if not. */
 static struct bt_later *put_exit_checks(struct bt_translation *t, uint64_t rip, bool guard, bool poll)
@@ -95,12 +109,13 @@ static struct bt_later *put_exit_checks(struct bt_translation *t, uint64_t rip, 
     struct bt_site *site;
     struct bt_later *later;
 
-    if (guard || poll)
+    if (guard || poll || t->key != t->block->key)
         bt_flags_saved(t);
     else if (!(t->flags & BT_FLAGS_SAVED))
         bt_flags_host(t);
     site = exit_site(t, rip);
     later = bt_new_later(t, BT_LATER_EXIT, site);
+    later->from[3] = put_key_change(t);
     if (guard)
         site->exit.guard = put_guard(t, rip, later);
     if (poll)
@@ -124,7 +139,7 @@ void bt_put_exit(struct bt_translation *t, uint64_t rip)
 void bt_put_branch(struct bt_translation *t, unsigned condition, uint64_t rip)
 {
     bt_flags_host(t);
-    if (same_page(t, rip) && rip > bt_insn_rip(t) && !t->counting) {
+    if (same_page(t, rip) && rip > bt_insn_rip(t) && !t->counting && t->key == t->block->key) {
         struct bt_site *site = exit_site(t, rip);
         struct bt_later *later = bt_new_later(t, BT_LATER_EXIT, site);
 
@@ -204,7 +219,7 @@ static uint32_t put_lookup(struct bt_translation *t)
     table.base = HOST_NONE;
     table.index = HOST_RAX;
     table.scale = 2;
-    table.disp += (int32_t)(bt_class_of(t->bv->key) * sizeof(t->bv->frame->jump[0]));
+    table.disp += (int32_t)(bt_class_of(t->key) * sizeof(t->bv->frame->jump[0]));
     bt_flags_saved(t);
     emit_store_imm32(e, HOST_FRAME(branch), 0);
     branch = emit_offset(e) - 4;
@@ -224,8 +239,10 @@ static void put_branch_site(struct bt_translation *t, uint32_t branch)
 
 static void put_jump_table(struct bt_translation *t)
 {
-    uint32_t branch = put_lookup(t);
+    uint32_t change = put_key_change(t), branch = put_lookup(t);
 
+    if (change)
+        emit_patch(&t->e, change, 0);
     emit_rr(&t->e, 0, 0xff, 4, HOST_RAX); /* jmp */
     put_branch_site(t, branch);
 }
@@ -280,10 +297,13 @@ void bt_put_call(struct bt_translation *t, uint64_t rip)
 
 void bt_put_indirect_call(struct bt_translation *t)
 {
-    uint32_t branch;
+    uint32_t branch, change;
 
     put_count(t);
     bt_flags_saved(t);
+    change = put_key_change(t);
+    if (change)
+        emit_patch(&t->e, change, 0);
     put_shadow(t);
     branch = put_lookup(t);
     emit_rr(&t->e, 0, 0xff, 2, HOST_RAX); /* call */
@@ -298,6 +318,10 @@ void bt_put_return(struct bt_translation *t)
 
     put_count(t);
     bt_flags_saved(t);
+    if (t->key != t->block->key) {
+        put_jump_table(t);
+        return;
+    }
     emit_rm(e, EMIT_W, 0x3b, HOST_RCX, host_at(HOST_RSP, 8));
     other = emit_jcc(e, 5, 0);
     put8(e, 0xc3); /* ret */
@@ -400,6 +424,7 @@ void bt_put_later(struct bt_translation *t)
         case BT_LATER_SIDE:
             take_flags(t, later);
             t->now = later->index;
+            t->key = later->key;
             bt_put_exit(t, later->value);
             break;
         }

@@ -233,8 +233,7 @@ static void flags_written(struct bt_translation *t, const struct x86_row *row)
         t->flags = BT_FLAGS_HOST;
 }
 
-/* The guest's vector registers into the host's, once in a block. */
-static void want_vectors(struct bt_translation *t)
+void bt_want_vectors(struct bt_translation *t)
 {
     struct emit *e = &t->e;
 
@@ -382,7 +381,7 @@ bool bt_put_native(struct bt_translation *t)
     if (!bt_is_native(t, insn) || !encoding(insn, &enc))
         return false;
     if (row->properties & X86_ROW_VECTOR)
-        want_vectors(t);
+        bt_want_vectors(t);
     if (enc.memory)
         m = bt_access(t, 0, high);
     else

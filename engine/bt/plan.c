@@ -27,8 +27,10 @@ int bt_stack_move(const struct x86_insn *insn)
 {
     switch (insn->id) {
     case X86_PUSH:
+    case X86_PUSHF:
         return -(int)insn->opsize;
     case X86_POP:
+    case X86_POPF:
         return insn->opsize;
     case X86_CALL:
         return -(int)insn->opsize;
@@ -156,7 +158,7 @@ static void advance(struct group *groups, const struct x86_insn *insn, bool is_i
 
         if (!g->open)
             continue;
-        if (!is_inline) {
+        if (!is_inline || bt_changes_rights(insn)) {
             g->open = false;
         } else if (moves_by(insn, reg, &by)) {
             int64_t moved = g->moved + by;

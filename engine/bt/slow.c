@@ -67,6 +67,8 @@ static uint64_t execute(struct bt_vcpu *bv, const struct bt_site *site, const st
         cpu->s.rip = next;
         return leave_behind(bv, BT_HALT);
     default:
+        if (bt_is_quiet(bv))
+            break; /* what it may have changed has not */
         cpu->s.rip = next;
         return leave_behind(bv, BT_BREAK);
     }
@@ -77,7 +79,7 @@ static uint64_t execute(struct bt_vcpu *bv, const struct bt_site *site, const st
     if (unlikely(killed != __atomic_load_n(&bvm->stats.killed, __ATOMIC_RELAXED)))
         x86_thunk_serialize();
     if (bt_check_generation(bv) || __atomic_load_n(&bvm->epoch, __ATOMIC_SEQ_CST) != epoch ||
-        bt_is_dead(site->block) || site->group || bt_polled(bv->frame) || !site->resume) {
+        bt_is_dead(site->block) || site->group || bt_is_asked(bv->frame) || !site->resume) {
         cpu->s.rip = next;
         return leave_behind(bv, BT_LOOK);
     }
@@ -159,9 +161,10 @@ static uint64_t slow_access(struct bt_vcpu *bv, struct bt_site *site)
     if (hits(e, lin, write)) {
         if (count_miss(bv, site, BT_REFILLS, TIME_REFILLS))
             return leave(bv, BT_LOOK);
-    } else if (!x86_translate(cpu, lin, write ? X86_MEM_WRITE : X86_MEM_READ, site->mmu, &t) ||
-               !hits(e, lin, write)) {
-        return redo(bv, site); /* for the fault's exact address, or what has no page */
+    } else if (!x86_translate(cpu, lin + site->delta, write ? X86_MEM_WRITE : X86_MEM_READ, site->mmu, &t)) {
+        return leave(bv, BT_FAULT); /* as by reference: accesses come in its order, and nothing has changed */
+    } else if (!hits(e, lin, write)) {
+        return redo(bv, site); /* what has no page, or whose stores must be told */
     }
     bt_fill_slot(bv, site->mmu, site->slot, e);
     bv->frame->fs_base = cpu->s.seg[X86_FS].base;
@@ -188,9 +191,14 @@ uint64_t bt_slow(struct bt_frame *frame)
     cpu->s.rip = site->block->rip + site->offset;
     cpu->instructions = frame->count;
     cpu->uncounted = site->index;
+    bv->key = site->key;
     to = see_to(bv, site);
-    if (!to)
+    if (!to) {
         frame->count += (uint64_t)cpu->uncounted;
+        cpu->instructions = frame->count;
+        if (unlikely(site->shadow) && bv->next == BT_LOOK && cpu->s.rip == site->block->rip + site->offset)
+            cpu->s.shadow |= X86_SHADOW_STI; /* it has not run */
+    }
     cpu->uncounted = 0;
-    return to;
+    return to ? to : bt_go_on(bv);
 }

@@ -49,7 +49,8 @@ struct bt_later {
     uint8_t index; /* side: the instruction */
     uint8_t recipe;
     enum bt_flags flags;
-    uint32_t from[3]; /* displacements that lead here; 0: none */
+    uint32_t key;     /* side */
+    uint32_t from[4]; /* displacements that lead here; 0: none */
     int32_t tag;      /* access: the tag's place in the frame */
     uint64_t value;   /* side: the target; shadow: code offset to go on at */
     struct bt_site *site;
@@ -79,6 +80,8 @@ struct bt_translation {
     enum bt_flags flags;
     uint8_t recipe; /* the instruction whose flags they are, while BT_FLAGS_RECIPE */
     unsigned later_count, exit_count;
+    uint32_t key;       /* of the state at the present instruction */
+    unsigned shadow_of; /* the instruction behind an STI that opened IF */
     uint8_t mmu;
     struct x86_insn insn[BT_MAX_INSNS];
     uint16_t insn_offset[BT_MAX_INSNS];
@@ -191,13 +194,30 @@ bool bt_is_bit_string(const struct x86_insn *insn);
 void bt_put_bit_units(struct bt_translation *t, bool back);
 void bt_put_bit_string(struct bt_translation *t);
 
+/* ---- odd.c ---- */
+bool bt_is_odd(const struct bt_translation *t, const struct x86_insn *insn);
+/* False: not this one. */
+bool bt_put_odd(struct bt_translation *t);
+
 /* ---- dump.c ---- */
 void bt_dump(const struct bt_translation *t);
+
+/* ---- system.c ---- */
+bool bt_is_system(const struct bt_translation *t, const struct x86_insn *insn);
+bool bt_put_system(struct bt_translation *t);
+/* Privileged, but the block goes on behind it; leaves the block for good; moves the rights of accesses. */
+bool bt_system_goes_on(const struct x86_insn *insn);
+bool bt_system_leaves(const struct x86_insn *insn);
+bool bt_changes_rights(const struct x86_insn *insn);
+/* A jump if the tables are not of the present key; returns its place. */
+uint32_t bt_put_key_check(struct bt_translation *t);
 
 /* ---- special.c, native.c ---- */
 /* False: not this one. */
 bool bt_put_special(struct bt_translation *t);
 bool bt_put_native(struct bt_translation *t);
+/* The guest's vector registers into the host's, once in a block. rcx is lost. */
+void bt_want_vectors(struct bt_translation *t);
 /* Does special.c know it? */
 bool bt_is_special(const struct x86_insn *insn, bool wide);
 /* Can native.c write it? */
