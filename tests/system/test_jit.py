@@ -14,12 +14,13 @@ import time
 import pytest
 
 from dmesg import must_be_quiet
-from harness import GUESTS, OFF, PATIENCE, TOP, Guest
+from harness import ENGINE, GUESTS, OFF, PATIENCE, TOP, Guest
 
 IMAGE, ROOT = GUESTS / "jit.img", GUESTS / "jit-root"
 PROGRAMS = TOP / "tests" / "guest" / "jit"
 SOAK = float(os.environ.get("BATUTA_SOAK", "0")) * 60
-PERCENT = 100 if os.environ.get("BATUTA_LONG") == "1" else 20
+LONG = os.environ.get("BATUTA_LONG") == "1"
+PERCENT = 100 if LONG else 20
 # How much more memory of its own, guest RAM apart, the VMM may have in the second half of a soak than in the first.
 GROWTH = 4 << 20
 # And ever: the engine's tables (of translated blocks up to 96 MiB), devices, libraries.
@@ -43,7 +44,8 @@ CHURN = ["vm 1 --vm-bytes 48M --mmap 1 --mmap-bytes 32M", "mremap 1 --mprotect 1
          "icache 1 --funccall 1", "fault 1 --sigsegv 1", "tlb-shootdown 1 --madvise 1", "context 1 --sigfpe 1",
          "shm 1 --vm-splice 1"]
 
-pytestmark = [pytest.mark.skipif(not IMAGE.exists(), reason="no such image: tools/guests DIR jit makes it")]
+pytestmark = [pytest.mark.skipif(not IMAGE.exists(), reason="no such image: tools/guests DIR jit makes it"),
+              pytest.mark.skipif(ENGINE == "interp" and not LONG, reason="under interp it takes BATUTA_LONG=1")]
 
 
 def native(command):
