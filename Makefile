@@ -7,6 +7,7 @@
 #   make tsan     the unit tests under ThreadSanitizer
 #   make fuzz     every fuzz target for FUZZ_SECONDS each (default 600)
 #   make diff     the long differential tests (10 million instructions, 100 million decodings)
+#   make soak     half an hour of guests that change their code and page tables all the time
 #   make bench    measurements beside native, QEMU and Bochs; writes build/bench.json (BENCH="--group integer,fp" for some)
 #   make bench-readme  the table in README.md, made of build/bench.json
 #   make format   clang-format over all C files
@@ -16,7 +17,7 @@ PREFIX ?= /usr/local
 FUZZ_SECONDS ?= 600
 NINJA = ninja -C build
 
-.PHONY: all build guests run test check asan tsan fuzz diff bench bench-readme format install clean
+.PHONY: all build guests run test check asan tsan fuzz diff soak bench bench-readme format install clean
 
 all: build
 
@@ -61,6 +62,10 @@ diff:
 	@tools/setup run test
 	@$(MAKE) --no-print-directory build
 	@tools/test-all --only diff
+
+soak:
+	@tools/setup run test
+	@tools/test-all --only soak
 
 bench:
 	@tools/setup run test bench

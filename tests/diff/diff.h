@@ -46,6 +46,8 @@ struct diff_state {
 
 /* One test. */
 struct diff_case {
+    uint64_t seed; /* that makes it again, with the row's number */
+    uint16_t row_number;
     uint8_t bytes[16];
     struct x86_insn insn;
     const struct x86_row *row;
@@ -55,12 +57,16 @@ struct diff_case {
 
 /* tests/diff/native.c: the processor itself. */
 int native_init(void);
+/* Looks for our side's executable memory that an instruction may get at by chance, once our side is made. */
+void native_find_code(void);
 uint8_t *native_data(void);       /* the data pages, DIFF_DATA_SIZE bytes, writable */
 const uint8_t *native_code(void); /* DIFF_CODE's page, then that of DIFF_BRANCH: 2 pages */
-void native_run(const struct diff_case *test, struct diff_state *out);
+/* hidden: with that memory out of sight, as it always is to branches. It is slow, and others can only read
+ * it. */
+void native_run(const struct diff_case *test, bool hidden, struct diff_state *out);
 
-/* Our side: the semantics alone (tests/diff/model.c), or the interpreter with all that is around it
- * (interp-model.c). */
+/* Our side: the semantics alone (tests/diff/model.c), or an engine with all that is around it
+ * (engine-model.c). */
 struct mutation;
 struct model;
 struct model_ops {
@@ -75,7 +81,7 @@ struct model {
     const struct model_ops *ops;
     const struct x86_cpuid_model *cpuid;
 };
-extern const struct model_ops reference_model, interp_model;
+extern const struct model_ops reference_model, interp_model, bt_model;
 
 /* tests/diff/mutate.c */
 enum mutation_kind {

@@ -36,6 +36,8 @@ struct native {
     uint32_t mxcsr;
     uint32_t fault; /* set by the handler */
     uint16_t fault_cs, fault_ss;
+    bool running;
+    const struct diff_case *test; /* the latest */
 };
 
 /* One a process, as is the set of signal handlers. */
@@ -156,11 +158,26 @@ static void take_registers(struct diff_state *s, const greg_t *regs)
     s->cr2 = (uint64_t)regs[REG_CR2];
 }
 
+/* A signal that is not the native run's: our side made the host fault, which no guest may. */
+static void die(int number)
+{
+    const struct diff_case *test = native_context.test;
+
+    signal(number, SIG_DFL);
+    printf("OUR SIDE raised signal %d\n  again: host-diff --count 1 --row %u --seed %llu\n", number,
+           test ? test->row_number : 0, test ? (unsigned long long)test->seed : 0ULL);
+    fflush(stdout);
+    raise(number);
+}
+
 __attribute__((no_stack_protector)) static void on_signal(int signal, siginfo_t *info, void *context)
 {
     struct native *n = &native_context;
     uint64_t fs, gs;
 
+    if (!n->running)
+        die(signal);
+    n->running = false;
     __asm__ volatile("rdfsbase %0; rdgsbase %1" : "=r"(fs), "=r"(gs));
     __asm__ volatile("wrfsbase %0" : : "r"(n->host_fs));
     ucontext_t *uc = context;
@@ -264,16 +281,53 @@ static void reset_selectors(void)
                      : "r"(0), "r"(native_context.host_fs), "r"(native_context.host_gs));
 }
 
-void native_run(const struct diff_case *test, struct diff_state *out)
+/* Code of our side that 32-bit addresses reach: the translator's. */
+static struct {
+    void *at;
+    size_t size;
+} foreign_code[4];
+
+void native_find_code(void)
+{
+    FILE *maps = fopen("/proc/self/maps", "re");
+    unsigned long long first, last;
+    char rights[5], line[512];
+    unsigned n = 0;
+
+    while (maps && fgets(line, sizeof(line), maps)) {
+        if (sscanf(line, "%llx-%llx %4s", &first, &last, rights) != 3 || rights[2] != 'x' ||
+            first >= BIT64(32) || (first >= DIFF_CODE && first < DIFF_CODE + CODE_SPAN))
+            continue;
+        base_assert(n < ARRAY_SIZE(foreign_code));
+        foreign_code[n].at = (void *)(uintptr_t)first;
+        foreign_code[n++].size = (size_t)(last - first);
+    }
+    if (maps)
+        fclose(maps);
+}
+
+static void hide_code(bool hide)
+{
+    for (unsigned i = 0; i < ARRAY_SIZE(foreign_code) && foreign_code[i].at; i++)
+        base_assert(
+            !mprotect(foreign_code[i].at, foreign_code[i].size, hide ? PROT_NONE : PROT_READ | PROT_EXEC));
+}
+
+void native_run(const struct diff_case *test, bool hidden, struct diff_state *out)
 {
     struct native *n = &native_context;
 
     put_code(test);
+    if (test->branch || hidden)
+        hide_code(true);
     n->state = test->in;
     n->state.vector = -1;
     n->fault = 0;
     n->target = test->in.rip;
+    n->test = test;
+    n->running = true;
     native_enter();
+    n->running = false;
     reset_selectors();
     *out = n->state;
     complete_xsave(out->xsave);
@@ -283,6 +337,8 @@ void native_run(const struct diff_case *test, struct diff_state *out)
     } else {
         out->rip = test->in.rip + test->insn.length;
     }
+    if (test->branch || hidden)
+        hide_code(false);
     if (test->branch)
         memset(code_write + (test->in.rip - DIFF_CODE), 0xcc, test->insn.length);
 }

@@ -26,7 +26,7 @@ def is_sanitized():
 
 # ---- nested: batuta under KVM under QEMU ----
 
-# SMAP is off: with it, TCG takes an IRET in user mode (interp's way to set flags) for an access by the kernel.
+# SMAP is off: with it, TCG takes an IRET in user mode (our engines' way to set flags) for an access by the kernel.
 # What the test bed itself brings.
 NESTED_ALLOWED = [
     # The emulated processor (EPYC) is of a kind that has this weakness, without its microcode.
@@ -136,23 +136,23 @@ def goes_on(console, slowly=1, booted=True):
 
 
 def test_linux_moves_from_kvm(nested):
-    """Saved under KVM at its shell, it goes on under KVM, and under the interpreter."""
+    """Saved under KVM at its shell, it goes on under KVM, and under a software engine."""
     run = "/batuta/batuta run " + NESTED_RUN
     console = nested("stty raw -echo\n"
                      f"{run} --engine kvm --save /tmp/state --save-at-ns 30000000000\n"
                      "echo \"outer: saved\"; ls -l /tmp/state\n"
                      f"{run} --engine kvm --load /tmp/state; echo \"outer: batuta ended with $?\"\n"
-                     f"{run} --engine interp --load /tmp/state; echo \"outer: batuta ended with $?\"\n")
+                     f"{run} --engine {ENGINE} --load /tmp/state; echo \"outer: batuta ended with $?\"\n")
     console.wait_for("outer: saved", 300)
     console.wait_for("state")
     booted = b"batuta: shell ready" in console.output # or it was saved on the way, and will come to it twice
     goes_on(console, booted=booted)
-    goes_on(console, 10, booted) # an interpreter in an emulator
+    goes_on(console, 10, booted) # an emulator in an emulator
     assert console.end() == 0
 
 
 def test_linux_moves_to_kvm(nested, tmp_path):
-    """Saved under the interpreter here, it goes on under KVM there.
+    """Saved under a software engine here, it goes on under KVM there.
 
     The guest does without what our engine has and that processor has not: it is refused otherwise. It takes its
     time from the paravirtual clock, since that processor cannot scale its TSC to the saved one."""
