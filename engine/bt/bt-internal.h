@@ -151,6 +151,11 @@ static inline size_t bt_site_size(enum bt_site_kind kind)
 
 /* ---- blocks and pages ---- */
 
+/* Where one guest instruction is, from the block's start, and where its host code ends, from its code's. */
+struct bt_extent {
+    uint16_t guest, host_end;
+};
+
 struct bt_block {
     uint64_t rip;
     uint32_t key;
@@ -165,6 +170,8 @@ struct bt_block {
     struct bt_block *next_hash, *next_page, *next_page2, *next_region;
     struct bt_site *incoming; /* exits linked to us */
     struct bt_site *exits;
+    struct bt_extent *extents; /* of its instructions */
+    uint16_t insns;
     const uint8_t *bytes_seen; /* as decoded; only while not sealed */
 };
 
@@ -198,6 +205,7 @@ struct bt_ram {
 #define BT_POLY_BITS     12
 #define BT_MAX_INSNS     64
 #define BT_PARKED        UINT64_MAX
+#define BT_WAITS         64 /* instructions to step while there is no room, before others get our processor */
 
 /* In the key: MXCSR lets an exception through, which the host must not raise. */
 #define BT_KEY_UNMASKED BIT(18)
@@ -271,6 +279,7 @@ struct bt_vcpu {
     uint64_t flushed;        /* the same, while parked too */
     uint32_t running;        /* atomic: must be waited for before another vCPU is alone */
     uint64_t evictions;      /* atomic: of which nothing is left here (region.h), BT_PARKED */
+    uint32_t waits;          /* times that there was no room, as others had not acknowledged yet */
     uint64_t evictions_seen; /* the same, while parked too */
 
     struct bt_stats stats; /* of what ran */
@@ -395,6 +404,12 @@ void bt_set_poly(struct bt_vm *bvm, uint64_t rip);
 /* ---- translate.c ---- */
 /* Lock held. NULL: bv->next. */
 struct bt_block *bt_translate(struct bt_vcpu *bv, struct bt_page *page, bool plain);
+
+/* ---- dump.c ---- */
+unsigned bt_dump_code(struct vm *vm, uint64_t lin, engine_line_fn *line, void *opaque);
+
+/* ---- stats.c ---- */
+void bt_counters(struct vcpu *vcpu, bool of_vm, engine_counter_fn *tell, void *opaque);
 
 /* ---- smc.c ---- */
 struct bt_ram *bt_ram_of(struct vm *vm, uint64_t gpa);

@@ -234,6 +234,18 @@ static void note_bytes(struct bt_translation *t)
     }
 }
 
+/* For those who look at the block later. */
+static void note_extents(struct bt_translation *t)
+{
+    struct bt_block *b = t->block;
+
+    b->extents = bt_arena(t->bvm, t->count * sizeof(*b->extents));
+    b->insns = (uint16_t)t->count;
+    for (unsigned i = 0; i < t->count; i++)
+        b->extents[i] = (struct bt_extent){.guest = t->insn_offset[i],
+                                           .host_end = (uint16_t)MIN(t->insn_end[i] - b->code, UINT16_MAX)};
+}
+
 struct bt_block *bt_translate(struct bt_vcpu *bv, struct bt_page *page, bool plain)
 {
     struct bt_vm *bvm = bv->bvm;
@@ -273,6 +285,7 @@ struct bt_block *bt_translate(struct bt_vcpu *bv, struct bt_page *page, bool pla
     t->block->code_size = emit_offset(&t->e) - t->block->code;
     code->used = emit_offset(&t->e);
     note_bytes(t);
+    note_extents(t);
     bvm->stats.blocks++;
     bvm->stats.instructions += t->count;
     bvm->stats.code_bytes += t->block->code_size;
@@ -280,6 +293,9 @@ struct bt_block *bt_translate(struct bt_vcpu *bv, struct bt_page *page, bool pla
              bv->vcpu->index, (unsigned long long)t->rip, t->count, t->block->code_size);
     if (unlikely(bvm->vm->trace.mask & BIT64(TRACE_CODE)))
         bt_dump(t);
+    if (bvm->vm->code_listener)
+        bvm->vm->code_listener->made(bvm->vm->code_listener, code->exec + t->block->code, t->block->code_size,
+                                     true, t->rip, NULL);
     __atomic_add_fetch(&bvm->published, 1, __ATOMIC_RELEASE);
     x86_thunk_serialize();
     return t->block;
