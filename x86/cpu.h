@@ -134,7 +134,7 @@ struct x86_env {
  * that belongs to another slot (x86_tlb_flush: 0, and 0x1000 in slot 0), which no
  * address that selects the slot can match, canonical or not.
  */
-#define X86_TLB_BITS 10
+#define X86_TLB_BITS 13
 #define X86_TLB_SIZE (1U << X86_TLB_BITS)
 
 struct x86_tlb_entry {
@@ -166,6 +166,8 @@ struct x86_tlb_drop {
     uint8_t bits;
 };
 
+#define X86_TLB_TABLE_PAGES 64
+
 #define X86_TLB_DROPS      32 /* that are remembered */
 #define X86_TLB_DROP_LOCAL 63
 #define X86_TLB_DROP_ALL   64
@@ -176,9 +178,16 @@ struct x86_tlb {
     struct x86_tlb_drop drop[X86_TLB_DROPS]; /* by generation, modulo */
     /* x86/tlb.c's own: a bit for each slot, and hashes of the large pages that were entered */
     uint64_t used[X86_TLB_TABLES][X86_TLB_SIZE / 64];
+    uint64_t used_words[X86_TLB_TABLES]
+                       [X86_TLB_SIZE / 64 / 64]; /* a bit for each word of `used` that is not 0 */
     uint64_t global[X86_TLB_TABLES][X86_TLB_SIZE / 64];
     uint64_t writable[X86_TLB_TABLES][X86_TLB_SIZE / 64];
-    uint64_t large, huge;
+    uint64_t large[64], huge;
+    /* x86/paging.c's: where pages of page tables lie; for as long as nobody flushes everything */
+    struct {
+        uint64_t gpa; /* | 1 */
+        void *host;
+    } table_page[X86_TLB_TABLE_PAGES];
 };
 
 /* Requests from other threads, polled between blocks (atomic OR into cpu->request). */
@@ -213,7 +222,7 @@ struct x86_cpu {
     uint8_t mmu_index;             /* enum x86_mmu_index for ordinary data accesses */
     bool flat;                     /* ES, CS, SS, DS have base 0 and no limit that can be hit */
     struct x86_tlb_entry *tlb_now; /* tlb->entry[mmu_index] */
-    struct x86_tlb *tlb;           /* owned; made by x86_cpu_init() callers */
+    struct x86_tlb *tlb;           /* owned by the engine, which made it zeroed */
 
     uint32_t request; /* atomic, X86_REQ_… */
 

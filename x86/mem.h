@@ -40,6 +40,15 @@ void x86_tlb_flush_page(struct x86_cpu *cpu, uint64_t lin); /* INVLPG */
 /* Takes fast write rights to one guest-physical page away; O(TLB). */
 void x86_tlb_protect(struct x86_cpu *cpu, uint64_t gpa);
 
+/* Is the translation that the table has for this page a global one? (False if it has none.) */
+static inline bool x86_tlb_global(const struct x86_tlb *tlb, unsigned table, uint64_t lin)
+{
+    unsigned slot = (unsigned)(lin >> 12) & (X86_TLB_SIZE - 1);
+
+    return tlb->entry[table][slot].tag_read == ALIGN_DOWN(lin, 4096) &&
+           tlb->global[table][slot / 64] >> (slot % 64) & 1;
+}
+
 /* The slow halves of the accessors below: any size 1..8, any alignment, page crossing, MMIO. */
 bool x86_load_slow(struct x86_cpu *cpu, uint64_t lin, unsigned size, unsigned mmu, uint64_t *value);
 bool x86_store_slow(struct x86_cpu *cpu, uint64_t lin, unsigned size, unsigned mmu, uint64_t value);

@@ -46,15 +46,33 @@ static const struct paging_format *format_of(const struct x86_cpu *cpu)
     return cpu->s.cr4 & X86_CR4_PAE ? &format_pae : &format_32;
 }
 
+/* The page of tables that gpa lies in; NULL: it is no memory. */
+static void *table_page(struct x86_cpu *cpu, uint64_t gpa)
+{
+    struct x86_tlb *tlb = cpu->tlb;
+    unsigned n = (unsigned)(gpa >> 12) % X86_TLB_TABLE_PAGES;
+    uint64_t tag = (gpa & ~0xfffULL) | 1;
+    void *host;
+
+    if (tlb && tlb->table_page[n].gpa == tag)
+        return tlb->table_page[n].host;
+    host = cpu->env->page(cpu, ALIGN_DOWN(gpa, 4096)).host;
+    if (tlb && host) {
+        tlb->table_page[n].gpa = tag;
+        tlb->table_page[n].host = host;
+    }
+    return host;
+}
+
 static uint64_t entry_read(struct x86_cpu *cpu, uint64_t gpa, unsigned size)
 {
-    struct x86_page page = cpu->env->page(cpu, ALIGN_DOWN(gpa, 4096));
+    void *page = table_page(cpu, gpa);
 
-    if (!page.host)
+    if (!page)
         return cpu->env->mmio_read(cpu, gpa, size);
     if (size == 4)
-        return __atomic_load_n((uint32_t *)page.host + (gpa & 0xfff) / 4, __ATOMIC_ACQUIRE);
-    return __atomic_load_n((uint64_t *)page.host + (gpa & 0xfff) / 8, __ATOMIC_ACQUIRE);
+        return __atomic_load_n((uint32_t *)page + (gpa & 0xfff) / 4, __ATOMIC_ACQUIRE);
+    return __atomic_load_n((uint64_t *)page + (gpa & 0xfff) / 8, __ATOMIC_ACQUIRE);
 }
 
 /* Replaces the entry if it still has the value the walk saw. */

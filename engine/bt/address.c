@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * Flags, and from guest addresses to host addresses.
+ * From guest addresses to host addresses.
  *
  *   a slot:  lea rcx,[base+low]          the TLB:  lea rcx,[…]
  *            sub rcx,gs:[slot.tag]                 mov eax,ecx; shr eax,7; and eax,7fe0h
@@ -12,35 +12,6 @@
  * One unsigned comparison sees both another page and an access that leaves it.
  */
 #include "engine/bt/translate.h"
-
-/* ---- flags ---- */
-
-void bt_flags_saved(struct bt_translation *t)
-{
-    struct emit *e = &t->e;
-
-    if (t->flags & BT_FLAGS_SAVED)
-        return;
-    put8(e, 0x9f); /* lahf; seto al */
-    put8(e, 0x0f);
-    put8(e, 0x90);
-    put8(e, 0xc0);
-    emit_rm(e, EMIT_66, 0x89, HOST_RAX, HOST_FRAME(cc));
-    t->flags = BT_FLAGS_BOTH;
-}
-
-void bt_flags_host(struct bt_translation *t)
-{
-    struct emit *e = &t->e;
-
-    if (t->flags & BT_FLAGS_HOST)
-        return;
-    emit_rm(e, 0, 0x0fb7, HOST_RAX, HOST_FRAME(cc)); /* movzx: as wide as the store */
-    put8(e, 0x04);                                   /* add al, 127; sahf */
-    put8(e, 0x7f);
-    put8(e, 0x9e);
-    t->flags = BT_FLAGS_BOTH;
-}
 
 /* ---- effective addresses ---- */
 
@@ -100,6 +71,8 @@ void bt_effective(struct bt_translation *t)
         else
             emit_lea32(&t->e, HOST_RCX, m);
     }
+    if (bt_is_bit_string(insn))
+        bt_put_bit_units(t, false);
     add_segment(t, insn->mem.seg);
 }
 
@@ -147,14 +120,15 @@ static struct bt_site *access_site(struct bt_translation *t, const struct bt_acc
 /* rcx: lin. Leaves rcx - tag compared, a jump noted for the miss. */
 static void check_slot(struct bt_translation *t, struct bt_site *site, int32_t tag)
 {
-    struct bt_later *later = bt_new_later(t, BT_LATER_ACCESS, site);
+    struct bt_later *later;
 
+    bt_flags_lost(t);
+    later = bt_new_later(t, BT_LATER_ACCESS, site);
     emit_rm(&t->e, EMIT_W, 0x2b, HOST_RCX, in_frame(tag, HOST_NONE));
     emit_alu_imm(&t->e, EMIT_W, 7, HOST_RCX, 4096 - (int32_t)site->span);
     later->from[0] = emit_jcc(&t->e, 7, 0);
     later->lin = BT_LIN_TAG;
     later->tag = tag;
-    t->flags = BT_FLAGS_SAVED;
 }
 
 /* #GP(0), by the reference, for what is not aligned to its size. Before the slot's check, as real ones have
@@ -164,7 +138,7 @@ static void check_alignment(struct bt_translation *t, unsigned size)
     put8(&t->e, 0xf6); /* test cl, size - 1 */
     put8(&t->e, 0xc1);
     put8(&t->e, size - 1);
-    t->flags = BT_FLAGS_SAVED;
+    bt_flags_lost(t);
     bt_put_escape(t, 5);
 }
 
@@ -181,15 +155,16 @@ static struct host_mem check_group(struct bt_translation *t, const struct bt_acc
     int32_t disp = n == 0 ? (int32_t)insn->mem.disp : a->write ? -(int32_t)a->size : 0;
 
     if (wants_alignment(insn, a->size, n)) {
-        bt_flags_saved(t);
+        bt_flags_spare(t);
         emit_lea(&t->e, HOST_RCX, host_at(base, disp));
         check_alignment(t, a->size);
     }
     if (a->first) {
         struct bt_site *site;
 
-        bt_flags_saved(t);
+        bt_flags_spare(t);
         site = access_site(t, a, slot);
+        site->delta = (uint16_t)(disp - a->low);
         emit_lea(&t->e, HOST_RCX, host_at(base, a->low));
         check_slot(t, site, tag);
     }
@@ -205,9 +180,9 @@ static bool is_plain_sum(const struct bt_translation *t, unsigned n)
 
     if (n == 1)
         return t->wide;
-    return t->wide && insn->addrsize == 8 && mem->seg != X86_FS && mem->seg != X86_GS &&
-           (mem->base < X86_NO_REG || mem->index < X86_NO_REG) && mem->base != X86_RIP &&
-           (mem->base == X86_NO_REG || bt_host(mem->base) != HOST_NONE) &&
+    return t->wide && insn->addrsize == 8 && !bt_is_bit_string(insn) && mem->seg != X86_FS &&
+           mem->seg != X86_GS && (mem->base < X86_NO_REG || mem->index < X86_NO_REG) &&
+           mem->base != X86_RIP && (mem->base == X86_NO_REG || bt_host(mem->base) != HOST_NONE) &&
            (mem->index == X86_NO_REG || bt_host(mem->index) != HOST_NONE);
 }
 
@@ -252,8 +227,10 @@ static struct host_mem check_table(struct bt_translation *t, const struct bt_acc
                               t->mmu * X86_TLB_SIZE * sizeof(struct x86_tlb_entry));
     int32_t tag = table + (int32_t)(a->write ? offsetof(struct x86_tlb_entry, tag_write)
                                              : offsetof(struct x86_tlb_entry, tag_read));
-    struct bt_later *later = bt_new_later(t, BT_LATER_ACCESS, site);
+    struct bt_later *later;
 
+    bt_flags_lost(t);
+    later = bt_new_later(t, BT_LATER_ACCESS, site);
     site->poly = true;
     emit_rr(e, 0, 0x8b, HOST_RAX, HOST_RCX);
     emit_rr(e, 0, 0xc1, 5, HOST_RAX); /* shr eax, 7 */
@@ -265,7 +242,6 @@ static struct host_mem check_table(struct bt_translation *t, const struct bt_acc
     later->from[0] = emit_jcc(e, 7, 0);
     later->lin = BT_LIN_TABLE;
     later->tag = tag;
-    t->flags = BT_FLAGS_SAVED;
     return host_address(t, a, n, in_frame(tag, HOST_RAX),
                         in_frame(table + (int32_t)offsetof(struct x86_tlb_entry, addend), HOST_RAX));
 }
@@ -279,7 +255,7 @@ static struct host_mem check_alone(struct bt_translation *t, const struct bt_acc
     int32_t tag = slot_at(t, slot) + (a->write ? 8 : 0);
     struct bt_site *site;
 
-    bt_flags_saved(t);
+    bt_flags_spare(t);
     site = access_site(t, a, slot);
     if (n == 0)
         bt_effective(t);

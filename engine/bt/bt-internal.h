@@ -3,8 +3,8 @@
  * The translator's inside: frames, blocks, sites, and the code cache.
  *
  * Registers in translated code
- *   guest  rdx rbx rbp rsi rdi r8 r9 r12 r13 r14   in the same host register
- *   guest  rax → r15, rcx → r11, rsp → r10;        r10, r11, r15 in the frame
+ *   guest  rdx rbx rbp rsi rdi r8 to r12      in the same host register
+ *   guest  rax → r15, rcx → r14, rsp → r13;   r13, r14, r15 in the frame
  *   host   rcx: addresses; rax: flags and all else; rsp: the host's stack; GS: the frame
  *
  * Flags are where they were made, in EFLAGS, or saved in frame.cc in the form of
@@ -60,13 +60,19 @@ enum bt_class { BT_CLASS_USER, BT_CLASS_KERNEL, BT_CLASS_KERNEL_AC, BT_CLASS_OTH
 
 #define BT_SHADOW_WORDS 2048
 
+/* After so many refills of slots bt_slow() is asked; counted by some bits of the caller's address. */
+#define BT_REFILLS     32
+#define BT_REFILL_BITS 10
+
 struct bt_frame {
     struct bt_frame *self;
     struct x86_cpu *cpu;
     uint64_t gpr[16]; /* only those that live here while translated code runs */
     uint32_t cc;
-    uint32_t poll;     /* atomic: look at cpu->request */
     uint32_t vec_dead; /* the guest's vector registers are in cpu->s, not in the host's */
+    uint32_t poll;     /* atomic: look at cpu->request */
+    uint32_t waiting;  /* for IF, or something like it, an interrupt or NMI does; beside poll: both are asked
+                          at once */
     uint32_t host_mxcsr;
     uint64_t fs_base, gs_base;
     uint64_t count, limit; /* --icount: instructions before the block that runs; where no block may begin */
@@ -78,7 +84,13 @@ struct bt_frame {
     struct bt_site *site;              /* who called; NULL: an indirect branch that nobody knows */
     uint64_t target;                   /* host code to go on at */
     uint32_t branch;                   /* code offset of the latest indirect branch's site */
+    /* refill.c */
+    uint64_t spill[3];
+    uint64_t none, none_addend;        /* of a slot's right that is not there */
+    uint64_t slot_used[X86_MMU_COUNT]; /* bits: slots that may hold something */
+    uint16_t refills[1U << BT_REFILL_BITS];
     uint32_t itlb[1U << BT_ITLB_BITS]; /* bt_page.id of pages that may be run now */
+    uint32_t class_key[BT_CLASSES];    /* whose tables these are */
     struct bt_slot slot[X86_MMU_COUNT][BT_SLOTS];
     uint32_t jump[BT_CLASSES][1U << BT_JUMP_BITS]; /* host addresses, below 4 GiB */
     uint8_t scratch[4096];
@@ -113,6 +125,7 @@ struct bt_site {
     uint8_t access; /* enum x86_mem_access */
     uint8_t slot;
     uint16_t span;   /* bytes from lin on that the check covers */
+    uint16_t delta;  /* from lin to the access itself */
     uint8_t mmu;     /* enum x86_mmu_index */
     bool group;      /* other accesses count on this check */
     bool poly;       /* looks in the TLB itself */
@@ -120,6 +133,8 @@ struct bt_site {
     uint16_t misses; /* while the TLB had it, since then */
     uint32_t since;  /* host's time stamp, in units of 1024 */
     uint16_t index;  /* of the instruction in the block, for counts */
+    bool shadow;     /* behind an STI that opened IF */
+    uint32_t key;    /* of the state here, which STAC and CLAC change inside of a block */
     union {
         const struct x86_insn *insn; /* generic */
         uint32_t undo;               /* branches: bytes that a RET has moved rSP */
@@ -211,6 +226,8 @@ struct bt_ram {
 #define BT_KEY_UNMASKED BIT(18)
 /* EFLAGS.AC at CPL 3 under CR0.AM: all accesses are checked for alignment. */
 #define BT_KEY_ALIGNED BIT(13)
+/* CR4.SMAP: AC changes rights. */
+#define BT_KEY_SMAP BIT(19)
 
 /* Stubs for string instructions: strings.c. */
 enum bt_string_op {
@@ -228,8 +245,9 @@ struct bt_code {
     const uint8_t *exec; /* the executable one, below 2 GiB */
     size_t size;
     size_t used;
-    size_t fixed;                          /* stubs, which are never dropped */
-    uint32_t enter, slow, leave, vec_load; /* stubs' offsets; 0 is the one for indirect branches */
+    size_t fixed;                               /* stubs, which are never dropped */
+    uint32_t enter, slow, leave, vec_load, tsc; /* stubs' offsets; 0 is the one for indirect branches */
+    uint32_t refill[X86_MMU_COUNT][2];          /* reads, writes */
     uint32_t string[X86_MMU_COUNT][BT_STRING_OPS][4][BT_STRING_REPEATS]; /* by log2 of the element's size */
 };
 
@@ -261,12 +279,12 @@ struct bt_vcpu {
     struct bt_frame *frame;
     struct vcpu *vcpu;
     struct bt_vm *bvm;
-    uint32_t key;   /* of the present state */
-    uint32_t epoch; /* of the cache that the frame's tables belong to */
-    uint32_t class_key[BT_CLASSES];
+    uint32_t key;                                  /* of the present state */
+    uint32_t epoch;                                /* of the cache that the frame's tables belong to */
     uint64_t generation;                           /* of the TLB that slots and itlb were filled from */
     struct bt_page *itlb_page[1U << BT_ITLB_BITS]; /* whose id frame.itlb has; only where that is not 0 */
     uint64_t itlb_used[(1U << BT_ITLB_BITS) / 64]; /* bits: where it is not 0 */
+    uint64_t itlb_local[(1U << BT_ITLB_BITS) / 64]; /* bits, of those: where the page is not global */
     struct events events;
     bool single; /* run by x86_step(): TF, breakpoints, an interrupt shadow */
 
@@ -294,6 +312,7 @@ enum bt_next {
     BT_FAULT, /* deliver cpu->fault; s.rip is at the instruction */
     BT_STEP,  /* let x86_step() do the instruction at s.rip */
     BT_HALT,  /* s.activity was set */
+    BT_DOWN,  /* triple fault */
 };
 
 /*
@@ -308,6 +327,17 @@ static inline void bt_acquire(const struct bt_vm *bvm)
 static inline bool bt_polled(const struct bt_frame *frame)
 {
     return __atomic_load_n(&frame->poll, __ATOMIC_RELAXED);
+}
+
+/* The same, and has this vCPU's own instruction asked for something? */
+static inline bool bt_is_asked(const struct bt_frame *frame)
+{
+    return bt_polled(frame) || events_requests(frame->cpu);
+}
+
+static inline bool bt_is_sealed(const struct bt_block *block)
+{
+    return __atomic_load_n(&block->sealed, __ATOMIC_RELAXED);
 }
 
 static inline bool bt_is_dead(const struct bt_block *block)
@@ -339,6 +369,12 @@ static inline enum bt_class bt_class_of(uint32_t key)
     return (key >> 16 & 3) == X86_MMU_KERNEL_AC ? BT_CLASS_KERNEL_AC : BT_CLASS_KERNEL;
 }
 
+/* The key after a change of privilege or rights, AC being clear in user mode. */
+static inline uint32_t bt_key_of(uint32_t key, unsigned cpl, unsigned mmu)
+{
+    return (key & ~(3U << 2 | 3U << 16 | BT_KEY_ALIGNED)) | cpl << 2 | mmu << 16;
+}
+
 static inline unsigned bt_itlb_slot(uint64_t lin)
 {
     return (unsigned)(lin >> 12 ^ lin >> (12 + BT_ITLB_BITS)) & (BIT(BT_ITLB_BITS) - 1);
@@ -367,6 +403,9 @@ void bt_set_gs(const struct bt_vm *bvm, struct bt_frame *frame);
 void bt_stubs_make(struct bt_vm *bvm);
 typedef void bt_enter_fn(struct bt_frame *frame, const void *code);
 
+/* ---- system.c: what a stub calls with vector registers untouched ---- */
+uint64_t bt_tsc(struct x86_cpu *cpu);
+
 /* ---- slow.c: what stubs call ---- */
 /* Sees to frame->site. Returns the host address to go on at, 0: leave translated code (bt_vcpu.next). */
 uint64_t bt_slow(struct bt_frame *frame);
@@ -382,6 +421,22 @@ void bt_forget_writes(struct bt_vcpu *bv, const uint8_t *page);
 void bt_forget_gone(struct bt_vcpu *bv);
 /* After C code ran: copies of what the TLB has dropped go. True: it dropped something. */
 bool bt_check_generation(struct bt_vcpu *bv);
+
+/* ---- resume.c: from C back to translated code ---- */
+/*
+ * Behind an instruction that left its block (bv->next): delivers its fault, and
+ * returns the host address to go on at. 0: the dispatcher shall see to it.
+ */
+uint64_t bt_go_on(struct bt_vcpu *bv);
+/*
+ * The same for the dispatcher, at s.rip, where `exit` leads to. tried: translated code has looked in the
+ * table itself, and found another block or page.
+ */
+uint64_t bt_shortcut(struct bt_vcpu *bv, const struct bt_site *exit, bool tried);
+/* Has nobody to be asked before the next instruction: no event, request, or debugging? */
+bool bt_is_quiet(const struct bt_vcpu *bv);
+/* False: triple fault. */
+bool bt_deliver_fault(struct bt_vcpu *bv);
 
 /* ---- cache.c ---- */
 /* The block at s.rip, made if need be. NULL: bv->next says what to do instead. plain: one without groups. */

@@ -6,6 +6,7 @@
 #include "core/device.h"
 #include "core/vcpu-env.h"
 #include "engine/bt/bt-internal.h"
+#include "engine/bt/refill.h"
 #include "engine/bt/translate.h"
 #include "engine/common/thunk-memory.h"
 #include "x86/exec-sys.h"
@@ -122,6 +123,7 @@ static int bt_vcpu_init(struct vcpu *vcpu, struct error *err)
     bv->frame->host_mxcsr = X86_MXCSR_INIT;
     init_shadow(bv);
     vcpu->cpu.tlb = &bv->frame->tlb;
+    bt_refill_init(bv);
     bt_forget(bv);
     r = thunk_memory_init(&bv->thunks);
     if (r < 0) {
@@ -170,7 +172,8 @@ uint32_t bt_state_key(const struct x86_cpu *cpu)
            (uint32_t)(s->cr0 & 15) << 6 | (uint32_t) !!(s->cr4 & X86_CR4_OSFXSR) << 10 |
            (uint32_t) !!(s->cr4 & X86_CR4_OSXSAVE) << 11 | (uint32_t) !!(s->rflags & X86_FL_VM) << 12 |
            (alignment ? BT_KEY_ALIGNED : 0U) | (uint32_t)(s->xcr0 >> 1 & 3) << 14 |
-           (uint32_t)cpu->mmu_index << 16 | (unmasked ? BT_KEY_UNMASKED : 0U);
+           (uint32_t)cpu->mmu_index << 16 | (unmasked ? BT_KEY_UNMASKED : 0U) |
+           (s->cr4 & X86_CR4_SMAP ? BT_KEY_SMAP : 0U);
 }
 
 /* After an instruction or event that may have changed more than registers and memory. */
@@ -202,6 +205,7 @@ static bool check_tables(struct bt_vcpu *bv)
     bool same = !bt_see_evictions(bv);
     uint32_t epoch = __atomic_load_n(&bv->bvm->epoch, __ATOMIC_SEQ_CST);
     enum bt_class class = bt_class_of(bv->key);
+    struct bt_frame *f = bv->frame;
 
     if (unlikely(bv->epoch != epoch)) {
         for (unsigned c = 0; c < BT_CLASSES; c++)
@@ -210,9 +214,9 @@ static bool check_tables(struct bt_vcpu *bv)
         bv->epoch = epoch;
         same = false;
     }
-    if (unlikely(bv->class_key[class] != bv->key)) {
+    if (unlikely(f->class_key[class] != bv->key)) {
         forget_jumps(bv, class);
-        bv->class_key[class] = bv->key;
+        f->class_key[class] = bv->key;
     }
     return same;
 }
@@ -223,13 +227,16 @@ static bool check_tables(struct bt_vcpu *bv)
 static bool see_to_requests(struct bt_vcpu *bv, enum vm_exit *exit)
 {
     struct x86_cpu *cpu = &bv->vcpu->cpu;
+    bool go_on;
 
     __atomic_store_n(&bv->frame->poll, 0, __ATOMIC_SEQ_CST);
     if (events_take(cpu, X86_REQ_ENGINE))
         bt_attend(bv);
     if (events_take(cpu, X86_REQ_TLB_FLUSH))
         bt_tlb_flush(bv);
-    return events_see_to(bv->vcpu, &bv->events, exit);
+    go_on = events_see_to(bv->vcpu, &bv->events, exit);
+    bv->frame->waiting = bv->events.irq || cpu->s.nmi_pending;
+    return go_on;
 }
 
 static void respect_shadow(struct bt_vcpu *bv)
@@ -281,6 +288,7 @@ static enum bt_next run_blocks(struct bt_vcpu *bv)
     for (;;) {
         struct bt_block *block;
         bool plain = bv->want_plain;
+        uint64_t code;
 
         if (bv->bvm->vm->icount.on && cpu->instructions >= f->limit)
             return BT_STEP;
@@ -290,27 +298,32 @@ static enum bt_next run_blocks(struct bt_vcpu *bv)
         }
         bv->want_plain = false;
         bv->next = BT_LOOK;
-        block = bt_find(bv, plain);
-        if (!block)
-            return bv->next;
-        if (bv->epoch != __atomic_load_n(&bv->bvm->epoch, __ATOMIC_SEQ_CST))
-            continue;
-        if (site)
-            bt_link(bv, site, block);
-        else if (indirect)
-            bt_remember_jump(bv, block);
+        code = plain ? 0 : bt_shortcut(bv, site, indirect);
+        if (!code) {
+            block = bt_find(bv, plain);
+            if (!block)
+                return bv->next;
+            if (bv->epoch != __atomic_load_n(&bv->bvm->epoch, __ATOMIC_SEQ_CST))
+                continue;
+            if (site)
+                bt_link(bv, site, block);
+            else
+                bt_remember_jump(bv, block);
+            code = (uint64_t)(uintptr_t)(exec + block->entry_saved);
+        }
         f->fs_base = cpu->s.seg[X86_FS].base;
         f->gs_base = cpu->s.seg[X86_GS].base;
         f->site = NULL;
         f->count = cpu->instructions;
         bv->next = -1;
-        enter(f, exec + block->entry_saved);
+        enter(f, (const void *)(uintptr_t)code);
         cpu->instructions = f->count;
         bt_acquire(bv->bvm);
+        bv->key = bt_state_key(cpu);
         site = NULL;
         indirect = false;
         if (bv->next >= 0) { /* bt_slow() says so */
-            if (bv->next != BT_LOOK || bt_polled(f))
+            if (bv->next != BT_LOOK || bt_is_asked(f) || cpu->s.shadow)
                 return bv->next;
             continue;
         }
@@ -326,17 +339,6 @@ static enum bt_next run_blocks(struct bt_vcpu *bv)
         if (bt_polled(f))
             return BT_LOOK;
     }
-}
-
-static bool deliver_fault(struct bt_vcpu *bv)
-{
-    struct x86_cpu *cpu = &bv->vcpu->cpu;
-
-    bv->stats.faults++;
-    vm_trace(bv->bvm->vm, EXCEPTION, "vCPU %u: exception %u, error 0x%x, at 0x%llx, cr2 0x%llx",
-             bv->vcpu->index, cpu->fault.vector, cpu->fault.has_error ? cpu->fault.error : 0,
-             (unsigned long long)cpu->s.rip, (unsigned long long)cpu->fault_cr2);
-    return x86_deliver_fault(cpu);
 }
 
 static enum vm_exit run(struct bt_vcpu *bv)
@@ -359,7 +361,7 @@ static enum vm_exit run(struct bt_vcpu *bv)
                 return VM_EXIT_LIMIT;
             next = step(bv);
         }
-        if (next == BT_FAULT && !deliver_fault(bv))
+        if (next == BT_DOWN || (next == BT_FAULT && !bt_deliver_fault(bv)))
             return VM_EXIT_SHUTDOWN;
         if (cpu->instructions >= cpu->instruction_limit)
             return VM_EXIT_LIMIT;

@@ -151,9 +151,14 @@ struct bt_page *bt_find_page(struct bt_vcpu *bv, uint64_t lin)
 
 /* ---- links ---- */
 
+/* All of the 8 bytes around at once, as other vCPUs run them; see emit_align_patch(). */
 static void patch32(struct bt_vm *bvm, uint32_t at, uint32_t value)
 {
-    __atomic_store_n((uint32_t *)(void *)(bvm->code.write + at), value, __ATOMIC_RELEASE);
+    uint64_t *around = (uint64_t *)(void *)(bvm->code.write + (at & ~7U));
+    unsigned shift = 8 * (at & 7);
+
+    __atomic_store_n(around, (*around & ~((uint64_t)UINT32_MAX << shift)) | (uint64_t)value << shift,
+                     __ATOMIC_RELEASE);
 }
 
 void bt_link(struct bt_vcpu *bv, struct bt_site *exit, struct bt_block *to)
@@ -165,8 +170,8 @@ void bt_link(struct bt_vcpu *bv, struct bt_site *exit, struct bt_block *to)
         return; /* it only came by because of its guard or a poll */
     bt_lock(bvm);
     if (exit->exit.jump && !exit->exit.to && !bt_is_dead(exit->block) && !bt_is_dead(to) && to->sealed &&
-        !to->plain) {
-        __atomic_store_n(&exit->exit.to, to, __ATOMIC_RELAXED);
+        !to->plain && to->key == exit->key) {
+        __atomic_store_n(&exit->exit.to, to, __ATOMIC_RELEASE);
         exit->exit.next = to->incoming;
         to->incoming = exit;
         patch32(bvm, exit->exit.jump, entry - (exit->exit.jump + 4));
@@ -202,7 +207,7 @@ static void unlink_exit(struct bt_vm *bvm, struct bt_site *exit)
 void bt_remember_jump(struct bt_vcpu *bv, struct bt_block *block)
 {
     /* Without the lock: who may be gone already is still in memory, and leads to the stub that asks. */
-    if (__atomic_load_n(&block->sealed, __ATOMIC_RELAXED) && !block->plain && !bt_is_dead(block))
+    if (bt_is_sealed(block) && !block->plain && !bt_is_dead(block))
         bv->frame->jump[bt_class_of(block->key)][block->rip & (BIT(BT_JUMP_BITS) - 1)] =
             (uint32_t)(uintptr_t)bv->bvm->code.exec + block->entry_checked;
 }

@@ -6,18 +6,34 @@
  */
 #include "engine/bt/bt-internal.h"
 
-static void empty_slot(const struct bt_vcpu *bv, struct bt_slot *slot)
+static void empty_slot(struct bt_vcpu *bv, unsigned mmu, unsigned number)
 {
-    uint64_t none = bv->bvm->none, addend = (uint64_t)(uintptr_t)bv->frame->scratch - none;
+    struct bt_frame *f = bv->frame;
 
-    *slot = (struct bt_slot){.tag = {none, none}, .addend = {addend, addend}};
+    f->slot[mmu][number] =
+        (struct bt_slot){.tag = {f->none, f->none}, .addend = {f->none_addend, f->none_addend}};
+    f->slot_used[mmu] &= ~BIT64(number);
 }
+
+_Static_assert(BT_SLOTS == 64, "slot_used has a bit for each");
+
+/* Runs the block for each slot that may hold something. */
+#define FOR_EACH_SLOT(bv, m, n)                                                                              \
+    for (unsigned m = 0; m < X86_MMU_COUNT; m++)                                                             \
+        for (uint64_t left_ = (bv)->frame->slot_used[m], n;                                                  \
+             left_ && (n = (unsigned)__builtin_ctzll(left_), 1); left_ &= left_ - 1)
+
+/* The same for places of the itlb. */
+#define FOR_EACH_PAGE(bv, n)                                                                                 \
+    for (unsigned w_ = 0; w_ < ARRAY_SIZE((bv)->itlb_used); w_++)                                            \
+        for (uint64_t left_ = (bv)->itlb_used[w_], n;                                                        \
+             left_ && (n = w_ * 64 + (unsigned)__builtin_ctzll(left_), 1); left_ &= left_ - 1)
 
 static void forget_slots(struct bt_vcpu *bv)
 {
     for (unsigned m = 0; m < X86_MMU_COUNT; m++) {
-        for (unsigned s = 0; s < BT_SLOTS; s++)
-            empty_slot(bv, &bv->frame->slot[m][s]);
+        for (unsigned n = 0; n < BT_SLOTS; n++)
+            empty_slot(bv, m, n);
     }
 }
 
@@ -26,6 +42,12 @@ void bt_forget(struct bt_vcpu *bv)
     forget_slots(bv);
     memset(bv->frame->itlb, 0, sizeof(bv->frame->itlb));
     memset(bv->itlb_used, 0, sizeof(bv->itlb_used));
+    memset(bv->itlb_local, 0, sizeof(bv->itlb_local));
+}
+
+static unsigned fetch_table(const struct bt_page *page)
+{
+    return page->user ? X86_TLB_FETCH_USER : X86_TLB_FETCH_KERNEL;
 }
 
 void bt_fill_itlb(struct bt_vcpu *bv, struct bt_page *page)
@@ -35,59 +57,48 @@ void bt_fill_itlb(struct bt_vcpu *bv, struct bt_page *page)
     bv->frame->itlb[n] = page->id;
     bv->itlb_page[n] = page;
     bv->itlb_used[n / 64] |= BIT64(n % 64);
+    if (x86_tlb_global(&bv->frame->tlb, fetch_table(page), page->lin))
+        bv->itlb_local[n / 64] &= ~BIT64(n % 64);
+    else
+        bv->itlb_local[n / 64] |= BIT64(n % 64);
 }
 
 static void empty_itlb(struct bt_vcpu *bv, unsigned n)
 {
     bv->frame->itlb[n] = 0;
     bv->itlb_used[n / 64] &= ~BIT64(n % 64);
+    bv->itlb_local[n / 64] &= ~BIT64(n % 64);
 }
-
-static unsigned next_used(const struct bt_vcpu *bv, unsigned n)
-{
-    for (; n < BIT(BT_ITLB_BITS); n = (n | 63) + 1) {
-        uint64_t left = bv->itlb_used[n / 64] >> (n % 64);
-
-        if (left)
-            return n + (unsigned)__builtin_ctzll(left);
-    }
-    return n;
-}
-
-#define FOR_EACH_USED(bv, n)                                                                                 \
-    for (unsigned n = next_used(bv, 0); n < BIT(BT_ITLB_BITS); n = next_used(bv, n + 1))
 
 void bt_fill_slot(struct bt_vcpu *bv, unsigned mmu, unsigned number, const struct x86_tlb_entry *e)
 {
-    struct bt_slot *slot = &bv->frame->slot[mmu][number];
-    uint64_t none = bv->bvm->none;
+    struct bt_frame *f = bv->frame;
+    struct bt_slot *slot = &f->slot[mmu][number];
     bool write = e->tag_write == e->tag_read;
 
     slot->tag[0] = e->tag_read;
     slot->addend[0] = e->addend;
-    slot->tag[1] = write ? e->tag_read : none;
-    slot->addend[1] = write ? e->addend : (uint64_t)(uintptr_t)bv->frame->scratch - none;
+    slot->tag[1] = write ? e->tag_read : f->none;
+    slot->addend[1] = write ? e->addend : f->none_addend;
+    f->slot_used[mmu] |= BIT64(number);
 }
 
 void bt_forget_writes(struct bt_vcpu *bv, const uint8_t *page)
 {
-    for (unsigned m = 0; m < X86_MMU_COUNT; m++) {
-        for (unsigned s = 0; s < BT_SLOTS; s++) {
-            struct bt_slot *slot = &bv->frame->slot[m][s];
+    FOR_EACH_SLOT (bv, m, n) {
+        const struct bt_slot *slot = &bv->frame->slot[m][n];
 
-            if (slot->tag[1] + slot->addend[1] == (uint64_t)(uintptr_t)page)
-                empty_slot(bv, slot);
-        }
+        if (slot->tag[1] + slot->addend[1] == (uint64_t)(uintptr_t)page)
+            empty_slot(bv, m, (unsigned)n);
     }
 }
 
 /* A page that is described anew has another number. */
 void bt_forget_gone(struct bt_vcpu *bv)
 {
-    FOR_EACH_USED(bv, n)
-    {
+    FOR_EACH_PAGE (bv, n) {
         if (bt_is_gone(bv->itlb_page[n]) || bv->itlb_page[n]->id != bv->frame->itlb[n])
-            empty_itlb(bv, n);
+            empty_itlb(bv, (unsigned)n);
     }
 }
 
@@ -97,11 +108,9 @@ static void forget_region(struct bt_vcpu *bv, uint64_t lin, unsigned bits)
 {
     struct bt_frame *f = bv->frame;
 
-    for (unsigned m = 0; m < X86_MMU_COUNT; m++) {
-        for (unsigned s = 0; s < BT_SLOTS; s++) {
-            if (!((f->slot[m][s].tag[0] ^ lin) >> bits))
-                empty_slot(bv, &f->slot[m][s]);
-        }
+    FOR_EACH_SLOT (bv, m, n) {
+        if (!((f->slot[m][n].tag[0] ^ lin) >> bits))
+            empty_slot(bv, m, (unsigned)n);
     }
     if (bits == 12) {
         unsigned n = bt_itlb_slot(lin);
@@ -110,36 +119,34 @@ static void forget_region(struct bt_vcpu *bv, uint64_t lin, unsigned bits)
             empty_itlb(bv, n);
         return;
     }
-    FOR_EACH_USED(bv, n)
-    {
+    FOR_EACH_PAGE (bv, n) {
         if (!((bv->itlb_page[n]->lin ^ lin) >> bits))
-            empty_itlb(bv, n);
+            empty_itlb(bv, (unsigned)n);
     }
 }
 
-static bool holds(const struct bt_vcpu *bv, unsigned table, uint64_t lin)
+static const struct x86_tlb_entry *entry_of(const struct bt_vcpu *bv, unsigned table, uint64_t lin)
 {
-    return bv->frame->tlb.entry[table][lin >> 12 & (X86_TLB_SIZE - 1)].tag_read == lin;
+    return &bv->frame->tlb.entry[table][lin >> 12 & (X86_TLB_SIZE - 1)];
 }
 
-/* Global translations are those that the TLB still holds. */
+/* Global translations are those that the TLB still holds; what it holds by now may also be new. */
 static void forget_local(struct bt_vcpu *bv)
 {
     struct bt_frame *f = bv->frame;
 
-    for (unsigned m = 0; m < X86_MMU_COUNT; m++) {
-        for (unsigned s = 0; s < BT_SLOTS; s++) {
-            struct bt_slot *slot = &f->slot[m][s];
+    FOR_EACH_SLOT (bv, m, n) {
+        const struct bt_slot *slot = &f->slot[m][n];
+        const struct x86_tlb_entry *e = entry_of(bv, m, slot->tag[0]);
 
-            if (slot->tag[0] != bv->bvm->none && !holds(bv, m, slot->tag[0]))
-                empty_slot(bv, slot);
-        }
+        if (m != X86_MMU_USER && e->tag_read == slot->tag[0])
+            bt_fill_slot(bv, m, (unsigned)n, e);
+        else
+            empty_slot(bv, m, (unsigned)n);
     }
-    FOR_EACH_USED(bv, n)
-    {
-        if (!holds(bv, bv->itlb_page[n]->user ? X86_TLB_FETCH_USER : X86_TLB_FETCH_KERNEL,
-                   bv->itlb_page[n]->lin))
-            empty_itlb(bv, n);
+    for (unsigned w = 0; w < ARRAY_SIZE(bv->itlb_local); w++) {
+        while (bv->itlb_local[w])
+            empty_itlb(bv, w * 64 + (unsigned)__builtin_ctzll(bv->itlb_local[w]));
     }
 }
 

@@ -150,7 +150,7 @@ void emit_alu_imm(struct emit *e, unsigned flags, unsigned digit, unsigned reg, 
     }
 }
 
-void emit_align(struct emit *e, unsigned lead, unsigned n)
+static void put_nops(struct emit *e, unsigned bytes)
 {
     static const uint8_t nop[8][7] = {{0},
                                       {0x90},
@@ -160,7 +160,6 @@ void emit_align(struct emit *e, unsigned lead, unsigned n)
                                       {0x0f, 0x1f, 0x44, 0x00, 0x00},
                                       {0x66, 0x0f, 0x1f, 0x44, 0x00, 0x00},
                                       {0x0f, 0x1f, 0x80, 0x00, 0x00, 0x00, 0x00}};
-    unsigned bytes = (n - (emit_offset(e) + lead) % n) % n;
 
     while (bytes) {
         unsigned k = MIN(bytes, 7U);
@@ -169,4 +168,16 @@ void emit_align(struct emit *e, unsigned lead, unsigned n)
         e->at += k;
         bytes -= k;
     }
+}
+
+void emit_align(struct emit *e, unsigned lead, unsigned n)
+{
+    put_nops(e, (n - (emit_offset(e) + lead) % n) % n);
+}
+
+void emit_align_patch(struct emit *e, unsigned lead)
+{
+    unsigned at = (emit_offset(e) + lead) % 8;
+
+    put_nops(e, at > 4 ? 8 - at : 0);
 }

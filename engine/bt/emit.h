@@ -60,6 +60,12 @@ static inline void put8(struct emit *e, unsigned byte)
     *e->at++ = (uint8_t)byte;
 }
 
+static inline void put16(struct emit *e, uint16_t v)
+{
+    store_le16(e->at, v);
+    e->at += 2;
+}
+
 static inline void put32(struct emit *e, uint32_t v)
 {
     store_le32(e->at, v);
@@ -186,5 +192,7 @@ static inline void emit_jrcxz(struct emit *e, unsigned bytes)
 
 /* NOPs until the place after `lead` more bytes is a multiple of n. */
 void emit_align(struct emit *e, unsigned lead, unsigned n);
+/* The same until the 4 bytes there can be written at once, by all processors' word: all in 8 aligned ones. */
+void emit_align_patch(struct emit *e, unsigned lead);
 
 #endif

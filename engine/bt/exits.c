@@ -11,6 +11,7 @@
  * with the flags saved before. That is cheap where JRCXZ, which needs no flags, is
  * not: seven cycles on some processors.
  */
+#include "engine/bt/refill.h"
 #include "engine/bt/translate.h"
 
 struct bt_site *bt_new_site(struct bt_translation *t, enum bt_site_kind kind)
@@ -23,6 +24,8 @@ struct bt_site *bt_new_site(struct bt_translation *t, enum bt_site_kind kind)
     site->length = bt_now(t)->length;
     site->index = (uint16_t)t->now;
     site->vec = t->vec_live;
+    site->key = t->key;
+    site->shadow = t->now == t->shadow_of;
     return site;
 }
 
@@ -32,7 +35,7 @@ struct bt_later *bt_new_later(struct bt_translation *t, enum bt_later_kind kind,
 
     base_assert(t->later_count < BT_LATER_MAX);
     later = &t->later[t->later_count++];
-    *later = (struct bt_later){.kind = (uint8_t)kind, .site = site, .flags = t->flags};
+    *later = (struct bt_later){.kind = (uint8_t)kind, .site = site, .flags = t->flags, .recipe = t->recipe, .key = t->key};
     return later;
 }
 
@@ -69,7 +72,7 @@ static uint32_t put_guard(struct bt_translation *t, uint64_t rip, struct bt_late
     struct host_mem itlb = HOST_FRAME(itlb);
 
     itlb.disp += (int32_t)(4 * bt_itlb_slot(rip));
-    emit_align(&t->e, 8, 4);
+    emit_align_patch(&t->e, 8);
     emit_rm(&t->e, 0, 0x81, 7, itlb);
     put32(&t->e, 1);
     later->from[2] = emit_jcc(&t->e, 5, 0);
@@ -87,6 +90,18 @@ static void put_count(struct bt_translation *t)
     emit_store(&t->e, HOST_RAX, HOST_FRAME(count));
 }
 
+/*
+ * The block is left in another state than it was entered in. What lies on the shadow stack is of the old one;
+ * and the tables may be of others. Returns the place of a jump for that, 0: none.
+ */
+static uint32_t put_key_change(struct bt_translation *t)
+{
+    if (t->key == t->block->key)
+        return 0;
+    emit_load(&t->e, HOST_RSP, HOST_FRAME(shadow_top));
+    return bt_system_leaves(bt_now(t)) ? 0 : bt_put_key_check(t); /* they have looked */
+}
+
 /* What is to be seen to before a jump to rip: is the page still the one, and are there requests? Returns what
  * to do if not. */
 static struct bt_later *put_exit_checks(struct bt_translation *t, uint64_t rip, bool guard, bool poll)
@@ -94,10 +109,13 @@ static struct bt_later *put_exit_checks(struct bt_translation *t, uint64_t rip, 
     struct bt_site *site;
     struct bt_later *later;
 
-    if (guard || poll)
+    if (guard || poll || t->key != t->block->key)
         bt_flags_saved(t);
+    else if (!(t->flags & BT_FLAGS_SAVED))
+        bt_flags_host(t);
     site = exit_site(t, rip);
     later = bt_new_later(t, BT_LATER_EXIT, site);
+    later->from[3] = put_key_change(t);
     if (guard)
         site->exit.guard = put_guard(t, rip, later);
     if (poll)
@@ -108,7 +126,7 @@ static struct bt_later *put_exit_checks(struct bt_translation *t, uint64_t rip, 
 
 static void put_exit_jump(struct bt_translation *t, struct bt_later *later)
 {
-    emit_align(&t->e, 1, 4);
+    emit_align_patch(&t->e, 1);
     later->site->exit.jump = later->from[0] = emit_jump(&t->e, 0);
 }
 
@@ -121,11 +139,11 @@ void bt_put_exit(struct bt_translation *t, uint64_t rip)
 void bt_put_branch(struct bt_translation *t, unsigned condition, uint64_t rip)
 {
     bt_flags_host(t);
-    if (same_page(t, rip) && rip > bt_insn_rip(t) && !t->counting) {
+    if (same_page(t, rip) && rip > bt_insn_rip(t) && !t->counting && t->key == t->block->key) {
         struct bt_site *site = exit_site(t, rip);
         struct bt_later *later = bt_new_later(t, BT_LATER_EXIT, site);
 
-        emit_align(&t->e, 2, 4);
+        emit_align_patch(&t->e, 2);
         site->exit.jump = later->from[0] = emit_jcc(&t->e, condition, 0);
     } else if (same_page(t, rip) && rip <= bt_insn_rip(t)) {
         uint32_t skip = emit_jcc(&t->e, condition ^ 1, 0);
@@ -201,7 +219,7 @@ static uint32_t put_lookup(struct bt_translation *t)
     table.base = HOST_NONE;
     table.index = HOST_RAX;
     table.scale = 2;
-    table.disp += (int32_t)(bt_class_of(t->bv->key) * sizeof(t->bv->frame->jump[0]));
+    table.disp += (int32_t)(bt_class_of(t->key) * sizeof(t->bv->frame->jump[0]));
     bt_flags_saved(t);
     emit_store_imm32(e, HOST_FRAME(branch), 0);
     branch = emit_offset(e) - 4;
@@ -221,8 +239,10 @@ static void put_branch_site(struct bt_translation *t, uint32_t branch)
 
 static void put_jump_table(struct bt_translation *t)
 {
-    uint32_t branch = put_lookup(t);
+    uint32_t change = put_key_change(t), branch = put_lookup(t);
 
+    if (change)
+        emit_patch(&t->e, change, 0);
     emit_rr(&t->e, 0, 0xff, 4, HOST_RAX); /* jmp */
     put_branch_site(t, branch);
 }
@@ -270,17 +290,20 @@ void bt_put_call(struct bt_translation *t, uint64_t rip)
     bt_flags_saved(t);
     later = put_exit_checks(t, rip, !same_page(t, rip), rip <= bt_insn_rip(t));
     put_shadow(t);
-    emit_align(&t->e, 1, 4);
+    emit_align_patch(&t->e, 1);
     later->site->exit.jump = later->from[0] = emit_call(&t->e, 0);
     put_landing(t);
 }
 
 void bt_put_indirect_call(struct bt_translation *t)
 {
-    uint32_t branch;
+    uint32_t branch, change;
 
     put_count(t);
     bt_flags_saved(t);
+    change = put_key_change(t);
+    if (change)
+        emit_patch(&t->e, change, 0);
     put_shadow(t);
     branch = put_lookup(t);
     emit_rr(&t->e, 0, 0xff, 2, HOST_RAX); /* call */
@@ -295,6 +318,10 @@ void bt_put_return(struct bt_translation *t)
 
     put_count(t);
     bt_flags_saved(t);
+    if (t->key != t->block->key) {
+        put_jump_table(t);
+        return;
+    }
     emit_rm(e, EMIT_W, 0x3b, HOST_RCX, host_at(HOST_RSP, 8));
     other = emit_jcc(e, 5, 0);
     put8(e, 0xc3); /* ret */
@@ -346,6 +373,13 @@ static void patch_from(const struct bt_translation *t, const struct bt_later *la
     }
 }
 
+/* The flags are where they were when the jump was written. */
+static void take_flags(struct bt_translation *t, const struct bt_later *later)
+{
+    t->flags = later->flags;
+    t->recipe = later->recipe;
+}
+
 static void put_later_access(struct bt_translation *t, const struct bt_later *later)
 {
     struct host_mem tag = {.base = HOST_NONE, .index = HOST_NONE, .gs = true, .disp = later->tag};
@@ -354,13 +388,18 @@ static void put_later_access(struct bt_translation *t, const struct bt_later *la
         tag.base = HOST_RAX;
     if (later->lin == BT_LIN_TAG || later->lin == BT_LIN_TABLE)
         emit_rm(&t->e, EMIT_W, 0x03, HOST_RCX, tag);
-    put_ask(t, t->bvm->code.slow, later->site);
+    take_flags(t, later);
+    bt_flags_saved(t);
+    if (later->lin == BT_LIN_TAG)
+        bt_put_refill(t, later);
+    else
+        put_ask(t, t->bvm->code.slow, later->site);
 }
 
 static void put_later_exit(struct bt_translation *t, const struct bt_later *later)
 {
     later->site->exit.unlinked = emit_offset(&t->e);
-    t->flags = later->flags;
+    take_flags(t, later);
     bt_flags_saved(t);
     put_ask(t, t->bvm->code.leave, later->site);
 }
@@ -383,8 +422,9 @@ void bt_put_later(struct bt_translation *t)
             emit_jump(&t->e, (uint32_t)later->value);
             break;
         case BT_LATER_SIDE:
-            t->flags = later->flags;
+            take_flags(t, later);
             t->now = later->index;
+            t->key = later->key;
             bt_put_exit(t, later->value);
             break;
         }

@@ -92,12 +92,6 @@ static bool is_vector(const struct bt_translation *t, const struct x86_insn *ins
            !(row->properties & X86_ROW_FP_EXC && t->bv->key & BT_KEY_UNMASKED);
 }
 
-static bool is_bit_string(const struct x86_insn *insn)
-{
-    return (insn->id == X86_BT || insn->id == X86_BTS || insn->id == X86_BTR || insn->id == X86_BTC) &&
-           insn->op[0].kind == X86_OP_MEM && insn->op[1].kind == X86_OP_REG;
-}
-
 /* Registers that the encoding names by itself, where the host's is not the guest's. */
 static bool has_foreign_register(const struct x86_insn *insn, const struct x86_encoding *enc)
 {
@@ -145,7 +139,10 @@ static bool has_memory(const struct x86_insn *insn)
     return false;
 }
 
-/* High byte registers: only RDX's and RBX's are their host register's, and no REX may be wanted. */
+/*
+ * With a high byte register no REX may be wanted: beside DX and BX, whose host registers
+ * are the same, there are AX and CX by way of the host's. CX has the memory's address.
+ */
 static bool high_bytes_fit(const struct x86_insn *insn)
 {
     for (unsigned i = 0; i < insn->operand_count; i++) {
@@ -153,12 +150,19 @@ static bool high_bytes_fit(const struct x86_insn *insn)
 
         if (op->kind != X86_OP_REG)
             continue;
-        if (op->reg_class == X86_RC_GPR8H && op->reg != X86_RDX && op->reg != X86_RBX)
-            return false;
-        if (op->reg_class == X86_RC_GPR && (bt_host(op->reg) > HOST_RBX))
+        if (op->reg_class == X86_RC_GPR && op->size > 1 && op->reg >= X86_RBP && op->reg <= X86_RDI)
+            continue;
+        if (op->reg > X86_RBX || (op->reg == X86_RCX && has_memory(insn)))
             return false;
     }
     return true;
+}
+
+/* REP BSF and REP BSR, to a processor that knows no TZCNT and LZCNT. */
+static bool is_old_scan(const struct bt_translation *t, const struct x86_insn *insn)
+{
+    return (insn->id == X86_TZCNT || insn->id == X86_LZCNT) &&
+           !x86_feature(t->cpu->cpuid, x86_insn_row(insn->row)->feature);
 }
 
 /* FIXED accumulator forms have an ordinary one too. */
@@ -210,9 +214,9 @@ bool bt_is_native(const struct bt_translation *t, const struct x86_insn *insn)
 
     if (!is_integer(insn->id) && !is_vector(t, insn))
         return false;
-    if (row->feature != X86_FEAT_NONE && !x86_feature(t->cpu->cpuid, row->feature)) /* LZCNT as BSR */
+    if (row->feature != X86_FEAT_NONE && !x86_feature(t->cpu->cpuid, row->feature) && !is_old_scan(t, insn))
         return false;
-    if (is_bit_string(insn) || !encoding(insn, &enc))
+    if (bt_is_bit_string(insn) || !encoding(insn, &enc))
         return false;
     if (!t->wide && enc.vex && count_operands(insn, X86_RC_GPR) && enc.w)
         return false;
@@ -223,40 +227,13 @@ bool bt_is_native(const struct bt_translation *t, const struct x86_insn *insn)
 
 /* ---- how ---- */
 
-/* Shifts by a constant: what they leave undefined is the same whatever was there, on this host. */
-static bool makes_all(const struct bt_translation *t, const struct x86_insn *insn)
-{
-    const struct x86_operand *count = &insn->op[1];
-
-    return t->bvm->shifts_make_flags && insn->operand_count == 2 && count->kind == X86_OP_IMM &&
-           insn->op[0].size >= 4 && (insn->id == X86_SHL || insn->id == X86_SHR || insn->id == X86_SAR) &&
-           count->imm & (insn->op[0].size == 8 ? 63 : 31);
-}
-
-enum bt_flags_need bt_flags_need(const struct bt_translation *t, const struct x86_insn *insn)
-{
-    const struct x86_row *row = x86_insn_row(insn->row);
-    unsigned written = row->flags_written;
-
-    if (row->id == X86_AND || row->id == X86_OR || row->id == X86_XOR || row->id == X86_TEST)
-        written |= X86_FL_AF; /* every host clears it */
-    if (row->flags_read)
-        return BT_NEED_ALL;
-    if (!(row->flags_written | row->flags_undefined))
-        return BT_NEED_NOTHING;
-    if (makes_all(t, insn))
-        return BT_NEED_MADE;
-    return written == X86_FL_ARITH && !(row->properties & X86_ROW_FLAGS_MAYBE) ? BT_NEED_MADE : BT_NEED_ALL;
-}
-
 static void flags_written(struct bt_translation *t, const struct x86_row *row)
 {
     if (row->flags_written | row->flags_undefined)
         t->flags = BT_FLAGS_HOST;
 }
 
-/* The guest's vector registers into the host's, once in a block. */
-static void want_vectors(struct bt_translation *t)
+void bt_want_vectors(struct bt_translation *t)
 {
     struct emit *e = &t->e;
 
@@ -275,9 +252,24 @@ struct operand_fix {
     bool read, write;
 };
 
+/* With a high byte register, AX and CX are in the host's. False: the ordinary way. */
+static bool place_beside_high(struct operand_fix *fix, const struct x86_operand *op, uint8_t *place)
+{
+    bool high = op->reg_class == X86_RC_GPR8H;
+
+    *place = (uint8_t)(op->reg + (high ? 4 : 0));
+    if (op->reg != X86_RAX && op->reg != X86_RCX)
+        return high;
+    fix->guest = op->reg;
+    fix->scratch = op->reg == X86_RAX ? HOST_RAX : HOST_RCX;
+    fix->read = true;
+    fix->write = op->access & X86_WRITE;
+    return true;
+}
+
 /* Puts host registers in the encoding's places; those that live in the frame get scratch ones. */
 static void place_register(struct operand_fix *fix, const struct x86_insn *insn, uint8_t operand,
-                           uint8_t *place, uint8_t *scratch)
+                           uint8_t *place, uint8_t *scratch, bool high)
 {
     const struct x86_operand *op;
 
@@ -285,11 +277,9 @@ static void place_register(struct operand_fix *fix, const struct x86_insn *insn,
     if (operand == X86_ENCODING_NONE || insn->op[operand].kind != X86_OP_REG)
         return;
     op = &insn->op[operand];
-    if (op->reg_class == X86_RC_GPR8H) {
-        *place = (uint8_t)(op->reg + 4); /* DH, BH */
+    if (op->reg_class != X86_RC_GPR && op->reg_class != X86_RC_GPR8H)
         return;
-    }
-    if (op->reg_class != X86_RC_GPR)
+    if (high && place_beside_high(fix, op, place))
         return;
     fix->guest = op->reg;
     if (bt_host(op->reg) != HOST_NONE) {
@@ -301,6 +291,70 @@ static void place_register(struct operand_fix *fix, const struct x86_insn *insn,
     *scratch = HOST_RCX;
     fix->read = op->access & X86_READ || op->size < 4;
     fix->write = op->access & X86_WRITE;
+}
+
+/* MOV and two-operand arithmetic have an opcode for each direction. */
+static bool has_direction(const struct x86_encoding *enc)
+{
+    return !enc->map && !enc->vex && ((enc->opcode < 0x40 && !(enc->opcode & 4)) || (enc->opcode & 0xfc) == 0x88);
+}
+
+static bool lives_in_frame(const struct x86_insn *insn, uint8_t operand)
+{
+    const struct x86_operand *op = &insn->op[operand < 4 ? operand : 0];
+
+    return operand < 4 && op->kind == X86_OP_REG && op->reg_class == X86_RC_GPR && bt_host(op->reg) == HOST_NONE;
+}
+
+/*
+ * A register that lives in the frame as the instruction's memory operand. Only where that changes nothing: not if
+ * 32 bits are written, which clear the other half, nor fewer, which the next load would wait for.
+ */
+static void use_frame_operand(const struct x86_insn *insn, struct x86_encoding *enc, struct host_mem *m)
+{
+    const struct x86_operand *op;
+
+    if (enc->memory || !enc->has_modrm || !is_integer(insn->id) || insn->id == X86_XCHG || insn->id == X86_XADD ||
+        insn->id == X86_BT || insn->id == X86_BTS || insn->id == X86_BTR || insn->id == X86_BTC)
+        return;
+    if (lives_in_frame(insn, enc->reg_operand) && !lives_in_frame(insn, enc->rm_operand) && has_direction(enc)) {
+        uint8_t reg = enc->reg, operand = enc->reg_operand;
+
+        enc->opcode ^= 2;
+        enc->reg = enc->rm;
+        enc->reg_operand = enc->rm_operand;
+        enc->rm = reg;
+        enc->rm_operand = operand;
+    }
+    if (!lives_in_frame(insn, enc->rm_operand))
+        return;
+    op = &insn->op[enc->rm_operand];
+    if (op->access & X86_WRITE && op->size != 8)
+        return;
+    *m = bt_frame_gpr(op->reg);
+    enc->rm_operand = X86_ENCODING_NONE;
+    enc->rm = 0;
+    enc->memory = true;
+}
+
+static void load_scratch(struct bt_translation *t, const struct operand_fix *fix)
+{
+    if (fix->scratch != HOST_NONE && fix->read) {
+        if (bt_host(fix->guest) == HOST_NONE)
+            emit_load(&t->e, fix->scratch, bt_frame_gpr(fix->guest));
+        else
+            emit_mov_rr(&t->e, fix->scratch, bt_host(fix->guest));
+    }
+}
+
+static void store_scratch(struct bt_translation *t, const struct operand_fix *fix)
+{
+    if (fix->scratch == HOST_NONE || !fix->write)
+        return;
+    if (bt_host(fix->guest) == HOST_NONE)
+        emit_store(&t->e, fix->scratch, bt_frame_gpr(fix->guest));
+    else
+        emit_mov_rr(&t->e, bt_host(fix->guest), fix->scratch);
 }
 
 static bool is_byte(const struct x86_insn *insn)
@@ -327,24 +381,26 @@ bool bt_put_native(struct bt_translation *t)
     if (!bt_is_native(t, insn) || !encoding(insn, &enc))
         return false;
     if (row->properties & X86_ROW_VECTOR)
-        want_vectors(t);
+        bt_want_vectors(t);
     if (enc.memory)
         m = bt_access(t, 0, high);
+    else
+        use_frame_operand(insn, &enc, &m);
     if (bt_flags_need(t, insn) == BT_NEED_ALL)
         bt_flags_host(t);
     /* Written back in this order: of MULX's two the high half stays, of XADD's the sum. */
-    place_register(&fix[0], insn, enc.vvvv_operand, &enc.vvvv, &scratch);
-    place_register(&fix[1], insn, enc.reg_operand, &enc.reg, &scratch);
-    place_register(&fix[2], insn, enc.rm_operand, &enc.rm, &scratch);
-    for (unsigned i = 0; i < 3; i++) {
-        if (fix[i].scratch != HOST_NONE && fix[i].read)
-            emit_load(&t->e, fix[i].scratch, bt_frame_gpr(fix[i].guest));
+    place_register(&fix[0], insn, enc.vvvv_operand, &enc.vvvv, &scratch, high);
+    place_register(&fix[1], insn, enc.reg_operand, &enc.reg, &scratch, high);
+    place_register(&fix[2], insn, enc.rm_operand, &enc.rm, &scratch, high);
+    if (is_old_scan(t, insn)) {
+        enc.prefix = 0;
+        fix[1].read = true; /* a source of 0 leaves it as it was */
     }
+    for (unsigned i = 0; i < 3; i++)
+        load_scratch(t, &fix[i]);
     emit_encoding(&t->e, flags, &enc, &m);
-    for (unsigned i = 0; i < 3; i++) {
-        if (fix[i].scratch != HOST_NONE && fix[i].write)
-            emit_store(&t->e, fix[i].scratch, bt_frame_gpr(fix[i].guest));
-    }
+    for (unsigned i = 0; i < 3; i++)
+        store_scratch(t, &fix[i]);
     flags_written(t, row);
     return true;
 }

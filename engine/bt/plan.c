@@ -27,8 +27,10 @@ int bt_stack_move(const struct x86_insn *insn)
 {
     switch (insn->id) {
     case X86_PUSH:
+    case X86_PUSHF:
         return -(int)insn->opsize;
     case X86_POP:
+    case X86_POPF:
         return insn->opsize;
     case X86_CALL:
         return -(int)insn->opsize;
@@ -63,7 +65,7 @@ static void find_accesses(const struct bt_translation *t, const struct x86_insn 
             .base = mem->base,
             .grouped = t->wide && insn->addrsize == 8 && mem->base < X86_NO_REG && mem->index == X86_NO_REG &&
                        mem->seg != X86_FS && mem->seg != X86_GS && bt_host(mem->base) != HOST_NONE &&
-                       mem->disp > -0x40000000 && mem->disp < 0x40000000,
+                       !bt_is_bit_string(insn) && mem->disp > -0x40000000 && mem->disp < 0x40000000,
             .low = (int32_t)mem->disp,
         };
         p->access[0].span = p->access[0].size;
@@ -112,7 +114,7 @@ static bool moves_by(const struct x86_insn *insn, unsigned reg, int64_t *by)
     }
 }
 
-static bool writes(const struct x86_insn *insn, unsigned reg)
+bool bt_writes(const struct x86_insn *insn, unsigned reg)
 {
     if (reg == X86_RSP && (bt_stack_move(insn) || insn->id == X86_LEAVE))
         return true;
@@ -156,7 +158,7 @@ static void advance(struct group *groups, const struct x86_insn *insn, bool is_i
 
         if (!g->open)
             continue;
-        if (!is_inline) {
+        if (!is_inline || bt_changes_rights(insn)) {
             g->open = false;
         } else if (moves_by(insn, reg, &by)) {
             int64_t moved = g->moved + by;
@@ -164,10 +166,23 @@ static void advance(struct group *groups, const struct x86_insn *insn, bool is_i
             g->moved = (int32_t)moved;
             if (moved > 0x1000 || moved < -0x1000)
                 g->open = false;
-        } else if (writes(insn, reg)) {
+        } else if (bt_writes(insn, reg)) {
             g->open = false;
         }
     }
+}
+
+bool bt_has_check(const struct bt_translation *t, unsigned insn)
+{
+    bool aligned = x86_insn_row(t->insn[insn].row)->properties & X86_ROW_ALIGNED;
+
+    for (unsigned n = 0; n < 2; n++) {
+        const struct bt_access *a = &t->plan[insn].access[n];
+
+        if (a->present && (!a->grouped || a->first || aligned))
+            return true;
+    }
+    return false;
 }
 
 struct range {

@@ -6,11 +6,13 @@
  */
 #include "engine/bt/bt-internal.h"
 
-/* A site whose accesses find the TLB but not their slot this often, in this time, shall look in the TLB itself.
- * One that walks through memory misses once a page: that is cheaper than looking each time. */
+/* A site whose accesses find the TLB but not their slot this often, in this time, shall look in the TLB
+ * itself. One that walks through memory misses once a page: that is cheaper than looking each time. */
 #define MISSES_POLY     48
-#define POLY_TIME       (MISSES_POLY * 2) /* in units of 1024 cycles */
 #define MISSES_CROSSING 4
+/* Within this time, in units of 1024 cycles. Refills are cheap. */
+#define TIME_REFILLS  (MISSES_POLY / 2)
+#define TIME_CROSSING (MISSES_POLY * 2)
 
 static uint64_t host_code(const struct bt_vcpu *bv, uint32_t offset)
 {
@@ -65,6 +67,8 @@ static uint64_t execute(struct bt_vcpu *bv, const struct bt_site *site, const st
         cpu->s.rip = next;
         return leave_behind(bv, BT_HALT);
     default:
+        if (bt_is_quiet(bv))
+            break; /* what it may have changed has not */
         cpu->s.rip = next;
         return leave_behind(bv, BT_BREAK);
     }
@@ -75,7 +79,7 @@ static uint64_t execute(struct bt_vcpu *bv, const struct bt_site *site, const st
     if (unlikely(killed != __atomic_load_n(&bvm->stats.killed, __ATOMIC_RELAXED)))
         x86_thunk_serialize();
     if (bt_check_generation(bv) || __atomic_load_n(&bvm->epoch, __ATOMIC_SEQ_CST) != epoch ||
-        bt_is_dead(site->block) || site->group || bt_polled(bv->frame) || !site->resume) {
+        bt_is_dead(site->block) || site->group || bt_is_asked(bv->frame) || !site->resume) {
         cpu->s.rip = next;
         return leave_behind(bv, BT_LOOK);
     }
@@ -112,18 +116,18 @@ static bool hits(const struct x86_tlb_entry *e, uint64_t lin, bool write)
 }
 
 /* Counts what speaks for another translation of this access; true: it has been asked for. */
-static bool count_miss(struct bt_vcpu *bv, struct bt_site *site, unsigned weight)
+static bool count_miss(struct bt_vcpu *bv, struct bt_site *site, unsigned weight, uint32_t time)
 {
     struct bt_vm *bvm = bv->bvm;
     uint32_t now = (uint32_t)(__builtin_ia32_rdtsc() >> 10);
     unsigned misses = __atomic_add_fetch(&site->misses, (uint16_t)weight, __ATOMIC_RELAXED);
 
-    if (misses <= weight)
+    if (misses <= weight) /* the first */
         __atomic_store_n(&site->since, now, __ATOMIC_RELAXED);
     if (site->poly || misses < MISSES_POLY)
         return false;
     __atomic_store_n(&site->misses, 0, __ATOMIC_RELAXED);
-    if (now - __atomic_load_n(&site->since, __ATOMIC_RELAXED) > POLY_TIME)
+    if (now - __atomic_load_n(&site->since, __ATOMIC_RELAXED) > time)
         return false;
     bt_lock(bvm);
     bt_set_poly(bvm, site->block->rip + site->offset);
@@ -149,19 +153,20 @@ static uint64_t slow_access(struct bt_vcpu *bv, struct bt_site *site)
         bv->stats.crossings++;
         if (!site->group)
             return redo(bv, site);
-        count_miss(bv, site, MISSES_CROSSING);
+        count_miss(bv, site, MISSES_CROSSING, TIME_CROSSING);
         bv->want_plain = true;
         return leave(bv, BT_LOOK);
     }
     if (!canonical(cpu, lin))
         return redo(bv, site);
     if (hits(e, lin, write)) {
-        bv->stats.tlb_hits++;
-        if (count_miss(bv, site, 1))
+        bv->stats.tlb_hits += BT_REFILLS;
+        if (count_miss(bv, site, BT_REFILLS, TIME_REFILLS))
             return leave(bv, BT_LOOK);
-    } else if (!x86_translate(cpu, lin, write ? X86_MEM_WRITE : X86_MEM_READ, site->mmu, &t) ||
-               !hits(e, lin, write)) {
-        return redo(bv, site); /* for the fault's exact address, or what has no page */
+    } else if (!x86_translate(cpu, lin + site->delta, write ? X86_MEM_WRITE : X86_MEM_READ, site->mmu, &t)) {
+        return leave(bv, BT_FAULT); /* as by reference: accesses come in its order, and nothing has changed */
+    } else if (!hits(e, lin, write)) {
+        return redo(bv, site); /* what has no page, or whose stores must be told */
     }
     bt_fill_slot(bv, site->mmu, site->slot, e);
     bv->frame->fs_base = cpu->s.seg[X86_FS].base;
@@ -188,9 +193,14 @@ uint64_t bt_slow(struct bt_frame *frame)
     cpu->s.rip = site->block->rip + site->offset;
     cpu->instructions = frame->count;
     cpu->uncounted = site->index;
+    bv->key = site->key;
     to = see_to(bv, site);
-    if (!to)
+    if (!to) {
         frame->count += (uint64_t)cpu->uncounted;
+        cpu->instructions = frame->count;
+        if (unlikely(site->shadow) && bv->next == BT_LOOK && cpu->s.rip == site->block->rip + site->offset)
+            cpu->s.shadow |= X86_SHADOW_STI; /* it has not run */
+    }
     cpu->uncounted = 0;
-    return to;
+    return to ? to : bt_go_on(bv);
 }

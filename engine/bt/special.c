@@ -160,17 +160,17 @@ static void put_div(struct bt_translation *t)
     } else {
         emit_rr(e, w, 0x8b, HOST_RCX, bt_get(t, insn->op[0].reg, HOST_RCX));
     }
-    bt_flags_saved(t);
+    bt_flags_spare(t);
     if (insn->id == X86_DIV) {
         emit_rr(e, w, 0x3b, HOST_RDX, HOST_RCX);
-        t->flags = BT_FLAGS_SAVED;
+        bt_flags_lost(t);
         bt_put_escape(t, 3); /* above or equal */
     } else {
         emit_rr(e, w, 0x8b, HOST_RAX, bt_host(X86_RAX));
         emit_rr(e, w, 0xc1, 7, HOST_RAX); /* sar */
         put8(e, insn->opsize == 8 ? 63 : 31);
         emit_rr(e, w, 0x3b, HOST_RAX, HOST_RDX);
-        t->flags = BT_FLAGS_SAVED;
+        bt_flags_lost(t);
         bt_put_escape(t, 5);
         if (w)
             emit_lea(e, HOST_RAX, host_at(HOST_RCX, 1));
@@ -237,7 +237,7 @@ static void put_cmpxchg(struct bt_translation *t)
     t->flags = BT_FLAGS_HOST;
 }
 
-/* RCX is wanted for itself: the address goes to R11, where the guest's RCX was. */
+/* RCX is wanted for itself: the address goes where the guest's RCX was. */
 static void put_cmpxchg_wide(struct bt_translation *t)
 {
     const struct x86_insn *insn = bt_now(t);
@@ -374,13 +374,13 @@ static void check_canonical(struct bt_translation *t)
 
     if (!t->wide)
         return;
-    bt_flags_saved(t);
+    bt_flags_spare(t);
     emit_mov_rr(e, HOST_RAX, HOST_RCX);
     emit_rr(e, EMIT_W, 0xc1, 7, HOST_RAX); /* sar rax, 47 */
     put8(e, 47);
     emit_lea(e, HOST_RAX, host_at(HOST_RAX, 1));
     emit_alu_imm(e, EMIT_W, 7, HOST_RAX, 1);
-    t->flags = BT_FLAGS_SAVED;
+    bt_flags_lost(t);
     bt_put_escape(t, 7);
 }
 
@@ -496,6 +496,11 @@ bool bt_is_special(const struct x86_insn *insn, bool wide)
     case X86_CMPXCHG8B:
     case X86_CMPXCHG16B:
         return true;
+    case X86_BT:
+    case X86_BTS:
+    case X86_BTR:
+    case X86_BTC:
+        return bt_is_bit_string(insn);
     case X86_PUSH:
         return is_stack(insn, wide) && (op->kind == X86_OP_IMM || register_or_memory(op));
     case X86_POP:
@@ -578,6 +583,12 @@ bool bt_put_special(struct bt_translation *t)
     case X86_CMPXCHG8B:
     case X86_CMPXCHG16B:
         put_cmpxchg_wide(t);
+        break;
+    case X86_BT:
+    case X86_BTS:
+    case X86_BTR:
+    case X86_BTC:
+        bt_put_bit_string(t);
         break;
     case X86_PUSH:
         put_push(t);

@@ -8,6 +8,7 @@
 
 #include "engine/bt/bt-internal.h"
 #include "engine/bt/map.h"
+#include "engine/bt/refill.h"
 #include "engine/bt/strings.h"
 
 #define CPU(member) ((int32_t)offsetof(struct x86_cpu, member))
@@ -150,6 +151,7 @@ static void put_resume(struct emit *e)
     put8(e, 0x04); /* add al, 127; sahf */
     put8(e, 0x7f);
     put8(e, 0x9e);
+    emit_load(e, HOST_RCX, HOST_FRAME(lin));    /* a checked entry compares it */
     emit_rm(e, 0, 0xff, 4, HOST_FRAME(target)); /* jmp */
 }
 
@@ -198,6 +200,32 @@ static void make_slow(struct emit *e, bool avx, struct bt_code *code)
     put_out(e);
 }
 
+/* rax := bt_tsc(). All that C may change is kept, but for rcx and vector registers. */
+static void make_tsc(struct emit *e, struct bt_code *code)
+{
+    static const uint8_t kept[] = {HOST_RDX, HOST_RSI, HOST_RDI, HOST_R8, HOST_R9, HOST_R10, HOST_R11};
+
+    code->tsc = emit_offset(e);
+    emit_store(e, HOST_RSP, HOST_FRAME(shadow_sp));
+    emit_load(e, HOST_RSP, HOST_FRAME(host_sp));
+    emit_alu_imm(e, EMIT_W, 5, HOST_RSP, 8); /* and seven pushes: aligned */
+    for (unsigned i = 0; i < ARRAY_SIZE(kept); i++) {
+        if (kept[i] & 8)
+            put8(e, 0x41);
+        put8(e, 0x50 | (kept[i] & 7)); /* push */
+    }
+    emit_load(e, HOST_RDI, HOST_FRAME(cpu));
+    emit_mov_imm(e, HOST_RAX, (uint64_t)(uintptr_t)bt_tsc);
+    emit_rr(e, 0, 0xff, 2, HOST_RAX); /* call */
+    for (unsigned i = ARRAY_SIZE(kept); i-- > 0;) {
+        if (kept[i] & 8)
+            put8(e, 0x41);
+        put8(e, 0x58 | (kept[i] & 7)); /* pop */
+    }
+    emit_load(e, HOST_RSP, HOST_FRAME(shadow_sp));
+    put8(e, 0xc3);
+}
+
 void bt_stubs_make(struct bt_vm *bvm)
 {
     struct bt_code *code = &bvm->code;
@@ -222,10 +250,14 @@ void bt_stubs_make(struct bt_vm *bvm)
     put_resume(&e);
     emit_align(&e, 0, 64);
 
+    make_tsc(&e, code);
+    emit_align(&e, 0, 64);
+
     code->vec_load = emit_offset(&e);
     put_vec_load(&e, bvm->avx);
     put8(&e, 0xc3);
     emit_align(&e, 0, 64);
+    bt_refill_make(bvm, &e);
     bt_strings_make(bvm, &e);
     emit_align(&e, 0, 64);
     code->used = code->fixed = emit_offset(&e);

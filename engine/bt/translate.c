@@ -23,18 +23,13 @@ static bool ends_block(const struct x86_insn *insn)
     switch (insn->id) {
     case X86_JCC:
         return insn->op[0].imm <= 0;
-    case X86_RDMSR:
-    case X86_WRMSR:
-    case X86_SWAPGS:
-    case X86_CLI:
-    case X86_INVLPG:
-        return false;
     case X86_UD0:
     case X86_UD1:
     case X86_UD2:
         return true;
     default:
-        return properties & (X86_ROW_BRANCH | X86_ROW_SERIALIZE | X86_ROW_PRIVILEGED);
+        return !bt_system_goes_on(insn) &&
+               properties & (X86_ROW_BRANCH | X86_ROW_SERIALIZE | X86_ROW_PRIVILEGED);
     }
 }
 
@@ -114,7 +109,7 @@ bool bt_is_inline(const struct bt_translation *t, const struct x86_insn *insn)
 {
     bool stack = bt_stack_move(insn) || insn->id == X86_LEAVE;
 
-    if (x86_check(t->cpu, insn) != X86_NEXT || t->page2)
+    if (x86_check(t->cpu, insn) != X86_NEXT)
         return false;
     if (bt_is_string(t, insn))
         return true;
@@ -122,7 +117,7 @@ bool bt_is_inline(const struct bt_translation *t, const struct x86_insn *insn)
         return false;
     if (stack && (t->bv->key & BT_KEY_ALIGNED || !(t->wide || t->cpu->s.seg[X86_SS].attr & X86_SEG_DB)))
         return false;
-    return bt_is_special(insn, t->wide) || bt_is_native(t, insn);
+    return bt_is_special(insn, t->wide) || bt_is_system(t, insn) || bt_is_odd(t, insn) || bt_is_native(t, insn);
 }
 
 /* ---- entries ---- */
@@ -134,15 +129,10 @@ static enum bt_flags first_want(const struct bt_translation *t)
         const struct x86_insn *insn = &t->insn[i];
         enum bt_flags_need need = bt_flags_need(t, insn);
 
-        if (!t->is_inline[i] || bt_is_string(t, insn))
+        if (!t->is_inline[i] || bt_is_string(t, insn) || bt_is_system(t, insn))
             return BT_FLAGS_SAVED;
-        for (unsigned n = 0; n < 2; n++) {
-            const struct bt_access *a = &t->plan[i].access[n];
-
-            if (a->present &&
-                (!a->grouped || a->first || x86_insn_row(insn->row)->properties & X86_ROW_ALIGNED))
-                return BT_FLAGS_SAVED;
-        }
+        if (bt_has_check(t, i))
+            return BT_FLAGS_SAVED;
         if (need == BT_NEED_ALL)
             return BT_FLAGS_HOST;
         if (need == BT_NEED_MADE)
@@ -181,12 +171,15 @@ static void put_insn(struct bt_translation *t)
 {
     unsigned first = t->later_count;
 
-    if (!t->is_inline[t->now] || !(bt_put_string(t) || bt_put_special(t) || bt_put_native(t)))
+    bt_flags_before(t);
+    if (!t->is_inline[t->now] || !(bt_put_string(t) || bt_put_odd(t) || bt_put_special(t) || bt_put_system(t) ||
+                                   bt_put_native(t)))
         bt_put_generic(t);
     for (unsigned i = first; i < t->later_count; i++) {
         if (t->later[i].kind == BT_LATER_ACCESS)
             t->later[i].site->resume = emit_offset(&t->e);
     }
+    bt_flags_after(t);
 }
 
 /* Did the last instruction leave the block for good? */
@@ -194,7 +187,8 @@ static bool has_left(const struct bt_translation *t)
 {
     unsigned id = bt_now(t)->id;
 
-    return (id == X86_JMP || id == X86_CALL || id == X86_RET) && t->is_inline[t->now];
+    return (id == X86_JMP || id == X86_CALL || id == X86_RET || bt_system_leaves(bt_now(t))) &&
+           t->is_inline[t->now];
 }
 
 static void put_block(struct bt_translation *t)
@@ -207,7 +201,7 @@ static void put_block(struct bt_translation *t)
     for (t->now = 0; t->now < t->count; t->now++) {
         put_insn(t);
         t->insn_end[t->now] = emit_offset(&t->e);
-        if ((size_t)(t->e.end - t->e.at) < CODE_MARGIN && t->now + 1 < t->count) {
+        if ((size_t)(t->e.end - t->e.at) < CODE_MARGIN && !(t->flags & BT_FLAGS_DEAD) && t->now + 1 < t->count) {
             t->count = t->now + 1; /* its bytes stay tracked: no harm */
             break;
         }
@@ -262,6 +256,8 @@ struct bt_block *bt_translate(struct bt_vcpu *bv, struct bt_page *page, bool pla
     t->plain = plain;
     t->wide = t->cpu->mode == X86_MODE_64;
     t->mmu = t->cpu->mmu_index;
+    t->key = bv->key;
+    t->shadow_of = BT_MAX_INSNS;
     t->vec_live = false;
     t->counting = bvm->vm->icount.on;
     t->count = t->bytes = t->later_count = 0;
@@ -280,6 +276,7 @@ struct bt_block *bt_translate(struct bt_vcpu *bv, struct bt_page *page, bool pla
                                   .page2 = t->page2,
                                   .code = (uint32_t)code->used};
     bt_make_plan(t);
+    bt_flags_plan(t);
     put_block(t);
     base_assert(t->e.at < t->e.end);
     t->block->code_size = emit_offset(&t->e) - t->block->code;

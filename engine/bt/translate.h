@@ -18,6 +18,8 @@ enum bt_flags {
     BT_FLAGS_HOST = 1,  /* in EFLAGS */
     BT_FLAGS_SAVED = 2, /* in frame.cc */
     BT_FLAGS_BOTH = 3,
+    BT_FLAGS_RECIPE = 4, /* they can be made again; see flags.c */
+    BT_FLAGS_DEAD = 8,   /* nobody looks at them until they are made anew */
 };
 
 /* One of at most two accesses of an instruction: [0] the operand's, [1] the stack's. */
@@ -45,8 +47,10 @@ struct bt_later {
     uint8_t kind;  /* enum bt_later_kind */
     uint8_t lin;   /* access: how to get at it, enum bt_later_lin */
     uint8_t index; /* side: the instruction */
+    uint8_t recipe;
     enum bt_flags flags;
-    uint32_t from[3]; /* displacements that lead here; 0: none */
+    uint32_t key;     /* side */
+    uint32_t from[4]; /* displacements that lead here; 0: none */
     int32_t tag;      /* access: the tag's place in the frame */
     uint64_t value;   /* side: the target; shadow: code offset to go on at */
     struct bt_site *site;
@@ -74,13 +78,17 @@ struct bt_translation {
     bool vec_live;                 /* checked in this block */
     bool counting;                 /* --icount */
     enum bt_flags flags;
+    uint8_t recipe; /* the instruction whose flags they are, while BT_FLAGS_RECIPE */
     unsigned later_count, exit_count;
+    uint32_t key;       /* of the state at the present instruction */
+    unsigned shadow_of; /* the instruction behind an STI that opened IF */
     uint8_t mmu;
     struct x86_insn insn[BT_MAX_INSNS];
     uint16_t insn_offset[BT_MAX_INSNS];
     bool is_inline[BT_MAX_INSNS];    /* has a translation; by the plan */
     uint32_t insn_end[BT_MAX_INSNS]; /* code offsets, for dumps */
     struct bt_plan plan[BT_MAX_INSNS];
+    bool flags_wanted[BT_MAX_INSNS]; /* behind each instruction */
     struct bt_later later[BT_LATER_MAX];
     uint8_t code[BT_MAX_INSNS * X86_MAX_INSN_LEN];
 };
@@ -122,7 +130,12 @@ int bt_stack_move(const struct x86_insn *insn);
 bool bt_is_inline(const struct bt_translation *t, const struct x86_insn *insn);
 void bt_make_plan(struct bt_translation *t);
 
-/* ---- flags ---- */
+/* Does the instruction change the register? */
+bool bt_writes(const struct x86_insn *insn, unsigned reg);
+/* Is there a check of its address? */
+bool bt_has_check(const struct bt_translation *t, unsigned insn);
+
+/* ---- flags.c ---- */
 
 /* What an instruction wants of the flags before it. */
 enum bt_flags_need {
@@ -133,11 +146,18 @@ enum bt_flags_need {
 enum bt_flags_need bt_flags_need(const struct bt_translation *t, const struct x86_insn *insn);
 void bt_flags_host(struct bt_translation *t);  /* makes them be in EFLAGS; rax is lost */
 void bt_flags_saved(struct bt_translation *t); /* makes them be in frame.cc; rax is lost */
+void bt_flags_spare(struct bt_translation *t); /* makes them be elsewhere than in EFLAGS alone; rax is lost */
+void bt_flags_lost(struct bt_translation *t);  /* what was written changed EFLAGS */
+/* Finds where nobody wants the flags. After the plan. */
+void bt_flags_plan(struct bt_translation *t);
+/* Around each instruction. */
+void bt_flags_before(struct bt_translation *t);
+void bt_flags_after(struct bt_translation *t);
 
 /* ---- address.c ---- */
 /*
  * Makes the host address of access n of the present instruction, checked. The
- * result uses rcx; flags are saved or untouched; rax is lost. no_rex: the address
+ * result uses rcx; rax is lost, EFLAGS perhaps. no_rex: the address
  * needs no REX prefix.
  */
 struct host_mem bt_access(struct bt_translation *t, unsigned n, bool no_rex);
@@ -168,13 +188,36 @@ void bt_put_limit(struct bt_translation *t);
 /* Leaves if the page that the block ends in is another now. */
 void bt_put_page2_guard(struct bt_translation *t);
 
+/* ---- bits.c ---- */
+bool bt_is_bit_string(const struct x86_insn *insn);
+/* rcx += the units that the bit is away; back: -=. Saved flags only; rax is lost. */
+void bt_put_bit_units(struct bt_translation *t, bool back);
+void bt_put_bit_string(struct bt_translation *t);
+
+/* ---- odd.c ---- */
+bool bt_is_odd(const struct bt_translation *t, const struct x86_insn *insn);
+/* False: not this one. */
+bool bt_put_odd(struct bt_translation *t);
+
 /* ---- dump.c ---- */
 void bt_dump(const struct bt_translation *t);
+
+/* ---- system.c ---- */
+bool bt_is_system(const struct bt_translation *t, const struct x86_insn *insn);
+bool bt_put_system(struct bt_translation *t);
+/* Privileged, but the block goes on behind it; leaves the block for good; moves the rights of accesses. */
+bool bt_system_goes_on(const struct x86_insn *insn);
+bool bt_system_leaves(const struct x86_insn *insn);
+bool bt_changes_rights(const struct x86_insn *insn);
+/* A jump if the tables are not of the present key; returns its place. */
+uint32_t bt_put_key_check(struct bt_translation *t);
 
 /* ---- special.c, native.c ---- */
 /* False: not this one. */
 bool bt_put_special(struct bt_translation *t);
 bool bt_put_native(struct bt_translation *t);
+/* The guest's vector registers into the host's, once in a block. rcx is lost. */
+void bt_want_vectors(struct bt_translation *t);
 /* Does special.c know it? */
 bool bt_is_special(const struct x86_insn *insn, bool wide);
 /* Can native.c write it? */

@@ -104,6 +104,7 @@ static void make_tables(struct machine *m)
     put64(m, 0x3000, MACHINE_PT | 7);
     for (uint64_t i = 1; i < MACHINE_RAM >> 21; i++)
         put64(m, 0x3000 + i * 8, i << 21 | 0x87);
+    put64(m, 0x3000 + (MACHINE_ALIAS >> 21) * 8, 0x400000 | 0x87);
     for (uint64_t i = 0; i < 512; i++)
         put64(m, MACHINE_PT + i * 8, i << 12 | 7);
     put64(m, MACHINE_GDT + 8, 0x00af9b000000ffff);  /* 64-bit code */

@@ -4,7 +4,8 @@
  * answers, a stand-in for the local APICs, and guests in long mode (or 32- and
  * 16-bit code) from their first instruction on.
  *
- *   0x1000 page tables (the first 2 MiB by 4 KiB pages, the rest by 2 MiB ones; identity)
+ *   0x1000 page tables (the first 2 MiB by 4 KiB pages, the rest by 2 MiB ones; identity; and 2 MiB at 4 MiB
+ *          once more at 32 MiB, where they have the TLB slots of the first 2 MiB)
  *   0x8000 GDT   0x9000 IDT   0xa000 a stub for each vector: r15 (edi in 32-bit code) = vector, HLT
  *   0xb000 IDT of 32-bit code
  *   0x10000 code  0x80000 data  0xf0000 stacks, downwards
@@ -19,6 +20,7 @@
 #include "tests/unit/fake-plat.h"
 
 #define MACHINE_RAM    MIB(16)
+#define MACHINE_ALIAS  0x2000000
 #define MACHINE_PML4   0x1000
 #define MACHINE_PT     0x4000
 #define MACHINE_GDT    0x8000

@@ -106,8 +106,10 @@ static void test_fault_in_block(void **state)
     assert_true(load_le64(m.ram + s->gpr[X86_RSP] + 24) & X86_FL_ZF);
 }
 
+_Static_assert(X86_TLB_SIZE * 4096ULL == MACHINE_ALIAS, "the guests below want collisions");
+
 /* PUSH and CALL by memory whose operand and stack want the same slot of the software TLB. */
-GUEST(guest_conflict, "mov $0xf0000 - 16 + 0x400000, %ebx\n lea 1f(%rip), %rax\n mov %rax, (%rbx)\n"
+GUEST(guest_conflict, "mov $0xf0000 - 16 + 0x2000000, %ebx\n lea 1f(%rip), %rax\n mov %rax, (%rbx)\n"
                       "movq $77, 8(%rbx)\n mov $1000, %ecx\n 2: push 8(%rbx)\n pop %rdx\n add %rdx, %rsi\n"
                       "call *(%rbx)\n dec %ecx\n jnz 2b\n hlt\n 1: inc %edi\n ret");
 
@@ -234,8 +236,8 @@ static void test_page_crossing(void **state)
     assert_int_equal(REG(RAX), 0x550000);
 }
 
-/* 0x4ef000 and the stack's page have one slot of the TLB between them. */
-GUEST(guest_collide, "xor %edx, %edx\n mov $0x4ef100, %ebx\n lea 2f(%rip), %rax\n mov $1000, %ecx\n"
+/* 0x20ef000 and the stack's page have one slot of the TLB between them. */
+GUEST(guest_collide, "xor %edx, %edx\n mov $0x20ef100, %ebx\n lea 2f(%rip), %rax\n mov $1000, %ecx\n"
                      "mov %rax, (%rbx)\n 1: call *(%rbx)\n push (%rbx)\n pop 8(%rbx)\n dec %ecx\n jnz 1b\n"
                      "hlt\n 2: inc %edx\n ret");
 
