@@ -106,14 +106,16 @@ static const struct {
     const char *name;
     int (*run)(int argc, char **argv);
 } commands[] = {
-    {"run", cmd_run},   {"doctor", cmd_doctor},     {"ctl", cmd_ctl},     {"version", cmd_version},
-    {"stats", cmd_stats}, {"profile", cmd_profile}, {"code", cmd_code},
-    {"help", cmd_help}, {"--version", cmd_version}, {"--help", cmd_help}, {"-h", cmd_help},
+    {"run", cmd_run},           {"doctor", cmd_doctor},   {"ctl", cmd_ctl},   {"version", cmd_version},
+    {"stats", cmd_stats},       {"profile", cmd_profile}, {"code", cmd_code}, {"help", cmd_help},
+    {"--version", cmd_version}, {"--help", cmd_help},     {"-h", cmd_help},
 };
 
 static int unknown(const char *word)
 {
-    fprintf(stderr, "batuta: there is no command '%s': run, doctor, ctl, stats, profile, code, version, help\n", word);
+    fprintf(stderr,
+            "batuta: there is no command '%s': run, doctor, ctl, stats, profile, code, version, help\n",
+            word);
     return USAGE;
 }
 

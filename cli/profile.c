@@ -102,7 +102,8 @@ static bool add_sample(struct profile *p, const json_t *sample)
 
 static int take_samples(struct profile *p, struct qmp *qmp)
 {
-    uint64_t step = (uint64_t)((double)NANO / p->rate), next = now(), end = next + (uint64_t)(p->seconds * 1e9);
+    uint64_t step = (uint64_t)((double)NANO / p->rate), next = now(),
+             end = next + (uint64_t)(p->seconds * 1e9);
 
     for (; next < end; next = MAX(next + step, now())) {
         json_t *answer, *sample;

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* `batuta stats SOCKET` and `batuta code SOCKET ADDRESS`: what the engine counts, and what it made of guest code. */
+/* `batuta stats SOCKET` and `batuta code SOCKET ADDRESS`: what the engine counts, and what it made of guest
+ * code. */
 #include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>

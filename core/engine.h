@@ -106,11 +106,11 @@ struct engine_ops {
     /* Writes of `size` bytes at address become a signal of the descriptor instead of an exit (add), or no
      * longer. NULL or an error: not available. Lock held; see core/doorbell.h. */
     int (*ioeventfd)(struct vm *vm, bool mmio, uint64_t address, unsigned size, int fd, bool add);
-    /* Tells what the engine has counted for the vCPU; of_vm: and for the VM as a whole. The vCPU's own thread, or
-     * it is parked; lock held. NULL: it counts nothing. */
+    /* Tells what the engine has counted for the vCPU; of_vm: and for the VM as a whole. The vCPU's own
+     * thread, or it is parked; lock held. NULL: it counts nothing. */
     void (*counters)(struct vcpu *vcpu, bool of_vm, engine_counter_fn *tell, void *opaque);
-    /* Tells the translations that guest instructions at the linear address are part of, the guest's beside the
-     * host's, a line at a time. Returns how many there are. Any thread. NULL: it does not translate. */
+    /* Tells the translations that guest instructions at the linear address are part of, the guest's beside
+     * the host's, a line at a time. Returns how many there are. Any thread. NULL: it does not translate. */
     unsigned (*dump_code)(struct vm *vm, uint64_t lin, engine_line_fn *line, void *opaque);
 };
 

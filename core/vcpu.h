@@ -28,8 +28,8 @@ struct vcpu {
     void *plat_data; /* the platform's: thread, wait channel */
 
     struct vcpu_call *calls; /* guarded by vm->lock */
-    uint8_t sipi_vector; /* of the start-up IPI behind X86_REQ_SIPI; atomic */
-    bool parked;         /* not inside the engine, nor waiting to go back; guarded by vm->lock */
+    uint8_t sipi_vector;     /* of the start-up IPI behind X86_REQ_SIPI; atomic */
+    bool parked;             /* not inside the engine, nor waiting to go back; guarded by vm->lock */
     bool state_dirty; /* cpu.s was written while parked: the engine must take it over; guarded by vm->lock */
 };
 
@@ -48,8 +48,8 @@ void vcpu_loop(struct vcpu *vcpu);
  * thread. */
 void vcpu_request(struct vcpu *vcpu, uint32_t bits);
 
-/* Has it done, and waits for that. Another thread; lock held, dropped meanwhile. The guest does not notice but by
- * the time that it takes. */
+/* Has it done, and waits for that. Another thread; lock held, dropped meanwhile. The guest does not notice
+ * but by the time that it takes. */
 void vcpu_call(struct vcpu *vcpu, struct vcpu_call *call);
 
 /*

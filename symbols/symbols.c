@@ -8,7 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define FILE_MAX (1ULL << 30)
+#define FILE_MAX        (1ULL << 30)
 #define NAME_MAX_LENGTH 512
 #define REACH           (16ULL << 20)
 
@@ -100,7 +100,8 @@ static int parse_table(struct symbols *s, const uint8_t *data, size_t size, cons
     return r;
 }
 
-static bool get_section(const uint8_t *data, size_t size, const Elf64_Ehdr *head, unsigned i, Elf64_Shdr *section)
+static bool get_section(const uint8_t *data, size_t size, const Elf64_Ehdr *head, unsigned i,
+                        Elf64_Shdr *section)
 {
     if (i >= head->e_shnum || head->e_shentsize != sizeof(*section) || head->e_shoff > size ||
         !fits(size, head->e_shoff + i * sizeof(*section), sizeof(*section)))
@@ -139,8 +140,8 @@ static int compare(const void *a, const void *b)
 
 long symbols_parse(struct symbols *s, const void *data, size_t size, uint64_t bias)
 {
-    bool elf = size > EI_CLASS && !memcmp(data, ELFMAG, SELFMAG) &&
-               ((const uint8_t *)data)[EI_CLASS] == ELFCLASS64;
+    bool elf =
+        size > EI_CLASS && !memcmp(data, ELFMAG, SELFMAG) && ((const uint8_t *)data)[EI_CLASS] == ELFCLASS64;
     size_t before = s->count;
     int r = elf ? parse_elf(s, data, size, bias) : parse_text(s, data, size, bias);
 
@@ -179,10 +180,11 @@ int symbols_load(struct symbols *s, const char *path, uint64_t bias, struct erro
     if (n < 0)
         return error_set(err, (int)-n, "%s: cannot be read: %s", path, strerror((int)-n));
     if (n == 0)
-        return error_set(err, EINVAL,
-                         "%s: no symbols are in it: a System.map, root's copy of /proc/kallsyms or an ELF file "
-                         "that is not stripped has some",
-                         path);
+        return error_set(
+            err, EINVAL,
+            "%s: no symbols are in it: a System.map, root's copy of /proc/kallsyms or an ELF file "
+            "that is not stripped has some",
+            path);
     return 0;
 }
 

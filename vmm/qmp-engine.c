@@ -229,11 +229,13 @@ json_t *qmp_query_icount(void *host, json_t *args, struct error *err)
     struct vm *vm = &vmm->vm;
 
     if (!vm->icount.on || vm->state == VM_RUNNING) {
-        error_set(err, EINVAL, vm->icount.on ? "the VM is running: stop it first"
-                                             : "instructions are counted with --icount only");
+        error_set(err, EINVAL,
+                  vm->icount.on ? "the VM is running: stop it first"
+                                : "instructions are counted with --icount only");
         return NULL;
     }
-    return json_pack("{s:I, s:I, s:{s:o, s:o, s:o}}", "instructions", (json_int_t)vm->vcpu[0]->cpu.instructions,
-                     "virtual-ns", (json_int_t)clock_now(vm), "hash", "cpu", hash_text(vcpu_hash(vm->vcpu[0])),
-                     "devices", hash_text(vm_hash_devices(vm)), "ram", hash_text(vm_hash_ram(vm)));
+    return json_pack("{s:I, s:I, s:{s:o, s:o, s:o}}", "instructions",
+                     (json_int_t)vm->vcpu[0]->cpu.instructions, "virtual-ns", (json_int_t)clock_now(vm),
+                     "hash", "cpu", hash_text(vcpu_hash(vm->vcpu[0])), "devices",
+                     hash_text(vm_hash_devices(vm)), "ram", hash_text(vm_hash_ram(vm)));
 }

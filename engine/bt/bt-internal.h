@@ -80,10 +80,10 @@ struct bt_frame {
     uint64_t kept;         /* a value between the two accesses of PUSH or CALL */
     uint64_t host_sp;      /* C's stack */
     uint64_t shadow_sp;    /* translated code's, while C runs */
-    uint64_t shadow_top, shadow_low;   /* the latter: a CALL below it starts anew */
-    struct bt_site *site;              /* who called; NULL: an indirect branch that nobody knows */
-    uint64_t target;                   /* host code to go on at */
-    uint32_t branch;                   /* code offset of the latest indirect branch's site */
+    uint64_t shadow_top, shadow_low; /* the latter: a CALL below it starts anew */
+    struct bt_site *site;            /* who called; NULL: an indirect branch that nobody knows */
+    uint64_t target;                 /* host code to go on at */
+    uint32_t branch;                 /* code offset of the latest indirect branch's site */
     /* refill.c */
     uint64_t spill[3];
     uint64_t none, none_addend;        /* of a slot's right that is not there */
@@ -279,11 +279,11 @@ struct bt_vcpu {
     struct bt_frame *frame;
     struct vcpu *vcpu;
     struct bt_vm *bvm;
-    uint32_t key;                                  /* of the present state */
-    uint32_t epoch;                                /* of the cache that the frame's tables belong to */
-    uint64_t generation;                           /* of the TLB that slots and itlb were filled from */
-    struct bt_page *itlb_page[1U << BT_ITLB_BITS]; /* whose id frame.itlb has; only where that is not 0 */
-    uint64_t itlb_used[(1U << BT_ITLB_BITS) / 64]; /* bits: where it is not 0 */
+    uint32_t key;                                   /* of the present state */
+    uint32_t epoch;                                 /* of the cache that the frame's tables belong to */
+    uint64_t generation;                            /* of the TLB that slots and itlb were filled from */
+    struct bt_page *itlb_page[1U << BT_ITLB_BITS];  /* whose id frame.itlb has; only where that is not 0 */
+    uint64_t itlb_used[(1U << BT_ITLB_BITS) / 64];  /* bits: where it is not 0 */
     uint64_t itlb_local[(1U << BT_ITLB_BITS) / 64]; /* bits, of those: where the page is not global */
     struct events events;
     bool single; /* run by x86_step(): TF, breakpoints, an interrupt shadow */

@@ -99,34 +99,27 @@ struct counter {
     size_t offset; /* in struct bt_stats */
 };
 
-#define COUNTER(group, name, member) {group, name, offsetof(struct bt_stats, member)}
+#define COUNTER(group, name, member)                                                                         \
+    {                                                                                                        \
+        group, name, offsetof(struct bt_stats, member)                                                       \
+    }
 
 /* The VM's; docs/bt.md explains them. */
 static const struct counter vm_counters[] = {
-    COUNTER("cache", "size", cache_size),
-    COUNTER("cache", "used", cache_used),
-    COUNTER("cache", "evictions", evictions),
-    COUNTER("cache", "evicted-blocks", evicted),
-    COUNTER("cache", "evict-ns", evict_ns),
-    COUNTER("cache", "evict-ns-max", evict_ns_max),
-    COUNTER("cache", "flushes", flushes),
-    COUNTER("code", "blocks", blocks),
-    COUNTER("code", "instructions", instructions),
-    COUNTER("code", "bytes", code_bytes),
-    COUNTER("code", "links-made", links),
-    COUNTER("code", "links-broken", unlinks),
+    COUNTER("cache", "size", cache_size),          COUNTER("cache", "used", cache_used),
+    COUNTER("cache", "evictions", evictions),      COUNTER("cache", "evicted-blocks", evicted),
+    COUNTER("cache", "evict-ns", evict_ns),        COUNTER("cache", "evict-ns-max", evict_ns_max),
+    COUNTER("cache", "flushes", flushes),          COUNTER("code", "blocks", blocks),
+    COUNTER("code", "instructions", instructions), COUNTER("code", "bytes", code_bytes),
+    COUNTER("code", "links-made", links),          COUNTER("code", "links-broken", unlinks),
     COUNTER("code", "overwritten-blocks", killed),
 };
 
 static const struct counter vcpu_counters[] = {
-    COUNTER("run", "lookups", lookups),
-    COUNTER("run", "steps", steps),
-    COUNTER("run", "faults", faults),
-    COUNTER("slow", "slot-misses", misses),
-    COUNTER("slow", "found-in-tlb", tlb_hits),
-    COUNTER("slow", "page-crossing", crossings),
-    COUNTER("slow", "redone", redone),
-    COUNTER("slow", "by-reference", generic),
+    COUNTER("run", "lookups", lookups),        COUNTER("run", "steps", steps),
+    COUNTER("run", "faults", faults),          COUNTER("slow", "slot-misses", misses),
+    COUNTER("slow", "found-in-tlb", tlb_hits), COUNTER("slow", "page-crossing", crossings),
+    COUNTER("slow", "redone", redone),         COUNTER("slow", "by-reference", generic),
 };
 
 static uint64_t value_of(const struct bt_stats *stats, const struct counter *c)

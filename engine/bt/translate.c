@@ -117,7 +117,8 @@ bool bt_is_inline(const struct bt_translation *t, const struct x86_insn *insn)
         return false;
     if (stack && (t->bv->key & BT_KEY_ALIGNED || !(t->wide || t->cpu->s.seg[X86_SS].attr & X86_SEG_DB)))
         return false;
-    return bt_is_special(insn, t->wide) || bt_is_system(t, insn) || bt_is_odd(t, insn) || bt_is_native(t, insn);
+    return bt_is_special(insn, t->wide) || bt_is_system(t, insn) || bt_is_odd(t, insn) ||
+           bt_is_native(t, insn);
 }
 
 /* ---- entries ---- */
@@ -172,8 +173,8 @@ static void put_insn(struct bt_translation *t)
     unsigned first = t->later_count;
 
     bt_flags_before(t);
-    if (!t->is_inline[t->now] || !(bt_put_string(t) || bt_put_odd(t) || bt_put_special(t) || bt_put_system(t) ||
-                                   bt_put_native(t)))
+    if (!t->is_inline[t->now] ||
+        !(bt_put_string(t) || bt_put_odd(t) || bt_put_special(t) || bt_put_system(t) || bt_put_native(t)))
         bt_put_generic(t);
     for (unsigned i = first; i < t->later_count; i++) {
         if (t->later[i].kind == BT_LATER_ACCESS)
@@ -201,7 +202,8 @@ static void put_block(struct bt_translation *t)
     for (t->now = 0; t->now < t->count; t->now++) {
         put_insn(t);
         t->insn_end[t->now] = emit_offset(&t->e);
-        if ((size_t)(t->e.end - t->e.at) < CODE_MARGIN && !(t->flags & BT_FLAGS_DEAD) && t->now + 1 < t->count) {
+        if ((size_t)(t->e.end - t->e.at) < CODE_MARGIN && !(t->flags & BT_FLAGS_DEAD) &&
+            t->now + 1 < t->count) {
             t->count = t->now + 1; /* its bytes stay tracked: no harm */
             break;
         }
