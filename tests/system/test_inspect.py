@@ -114,7 +114,7 @@ def test_profile(tmp_path):
 def test_code():
     with Guest(*SMALL, control=True, append="console=ttyS0 nokaslr") as guest:
         guest.boot()
-        start = guest.run("grep -w ' entry_SYSCALL_64' /proc/kallsyms").split()[0]
+        start = guest.run("grep ' entry_SYSCALL_64$' /proc/kallsyms").split()[0]
         done = batuta("code", guest.control, "0x" + start)
         assert done.returncode == 0, done.stderr
         lines = done.stdout.splitlines()
