@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "cli/ctl.h"
+#include "cli/inspect.h"
 
 #define USAGE 2
 
@@ -22,6 +23,9 @@ static const char help_text[] =
     "  doctor [--json]              what this machine offers to VMs, and how to mend what it lacks\n"
     "  ctl SOCKET COMMAND [K=V…]    send a command to the VM whose control socket that is\n"
     "  ctl SOCKET --events          print its events as they come\n"
+    "  stats SOCKET [--json]        what its CPU engine has counted\n"
+    "  profile SOCKET [OPTION…]     where its guest spends time, as stacks for a flame graph\n"
+    "  code SOCKET ADDRESS          what its guest's code was translated into\n"
     "  version                      print the version\n"
     "  help [COMMAND]               this, or a command's help\n";
 
@@ -102,13 +106,16 @@ static const struct {
     const char *name;
     int (*run)(int argc, char **argv);
 } commands[] = {
-    {"run", cmd_run},   {"doctor", cmd_doctor},     {"ctl", cmd_ctl},     {"version", cmd_version},
-    {"help", cmd_help}, {"--version", cmd_version}, {"--help", cmd_help}, {"-h", cmd_help},
+    {"run", cmd_run},           {"doctor", cmd_doctor},   {"ctl", cmd_ctl},   {"version", cmd_version},
+    {"stats", cmd_stats},       {"profile", cmd_profile}, {"code", cmd_code}, {"help", cmd_help},
+    {"--version", cmd_version}, {"--help", cmd_help},     {"-h", cmd_help},
 };
 
 static int unknown(const char *word)
 {
-    fprintf(stderr, "batuta: there is no command '%s': run, doctor, ctl, version, help\n", word);
+    fprintf(stderr,
+            "batuta: there is no command '%s': run, doctor, ctl, stats, profile, code, version, help\n",
+            word);
     return USAGE;
 }
 
@@ -123,7 +130,7 @@ static int run_command(int argc, char **argv)
 
 static int cmd_help(int argc, char **argv)
 {
-    static const char *const own[] = {"run", "doctor", "ctl"};
+    static const char *const own[] = {"run", "doctor", "ctl", "stats", "profile", "code"};
 
     for (size_t i = 0; argc > 1 && i < sizeof(own) / sizeof(own[0]); i++) {
         if (!strcmp(argv[1], own[i]))

@@ -22,6 +22,21 @@ enum vm_exit {
     VM_EXIT_ERROR,    /* the engine cannot go on; it has logged why */
 };
 
+/* One counter: groups and names are words of small letters, stable from version to version. */
+typedef void engine_counter_fn(void *opaque, const char *group, const char *name, uint64_t value);
+
+typedef void engine_line_fn(void *opaque, const char *text);
+
+/* Who wants to know where translated code lies; made() and gone() come from any thread, with the engine's own
+ * locks held: they call nothing of the VM. */
+struct code_listener {
+    /* Host code for guest code at rip. guest false: code of the engine's own, by this name. */
+    void (*made)(struct code_listener *listener, const void *code, size_t size, bool guest, uint64_t rip,
+                 const char *name);
+    /* Nothing lies in this range any more. */
+    void (*gone)(struct code_listener *listener, const void *code, size_t size);
+};
+
 /*
  * Counting instructions (--icount, core/icount.h; docs/icount.md) asks of an engine with can_count, where
  * vm->icount.on is set and so there is one vCPU:
@@ -91,6 +106,12 @@ struct engine_ops {
     /* Writes of `size` bytes at address become a signal of the descriptor instead of an exit (add), or no
      * longer. NULL or an error: not available. Lock held; see core/doorbell.h. */
     int (*ioeventfd)(struct vm *vm, bool mmio, uint64_t address, unsigned size, int fd, bool add);
+    /* Tells what the engine has counted for the vCPU; of_vm: and for the VM as a whole. The vCPU's own
+     * thread, or it is parked; lock held. NULL: it counts nothing. */
+    void (*counters)(struct vcpu *vcpu, bool of_vm, engine_counter_fn *tell, void *opaque);
+    /* Tells the translations that guest instructions at the linear address are part of, the guest's beside
+     * the host's, a line at a time. Returns how many there are. Any thread. NULL: it does not translate. */
+    unsigned (*dump_code)(struct vm *vm, uint64_t lin, engine_line_fn *line, void *opaque);
 };
 
 #endif

@@ -73,6 +73,8 @@ void icount_prepare(struct vcpu *vcpu)
     if (vcpu->cpu.instructions >= ic->stop_at) {
         ic->stop_at = ICOUNT_NEVER;
         ic->on_stop(ic->on_stop_opaque, vm);
+        if (vm->state != VM_RUNNING)
+            return; /* what is due comes when the VM goes on */
     }
     run_work(ic);
     clock_run(vm);

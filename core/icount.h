@@ -33,7 +33,7 @@ struct vm_icount {
     /*
      * Called on the vCPU's thread, lock held, as soon as instructions have reached
      * stop_at, before anything else happens there. It has to set another stop_at, or
-     * ICOUNT_NEVER; the vCPU's state is whole. Set while the vCPU does not run.
+     * ICOUNT_NEVER, and may vm_pause_here(); the vCPU's state is whole. Set while the vCPU does not run.
      */
     uint64_t stop_at;
     void (*on_stop)(void *opaque, struct vm *vm);

@@ -118,6 +118,42 @@ static bool put_states(struct vm *vm)
     return true;
 }
 
+/* ---- calls from other threads ---- */
+
+static void do_calls(struct vcpu *vcpu)
+{
+    const struct engine_ops *engine = vcpu->vm->engine;
+
+    if (vcpu->calls && engine->state_get && !vcpu->state_dirty)
+        (void)engine->state_get(vcpu);
+    while (vcpu->calls) {
+        struct vcpu_call *call = vcpu->calls;
+
+        vcpu->calls = call->next;
+        call->fn(call->opaque, vcpu);
+        call->done = true; /* now it is its owner's */
+    }
+}
+
+void vcpu_call(struct vcpu *vcpu, struct vcpu_call *call)
+{
+    struct vm *vm = vcpu->vm;
+
+    call->done = false;
+    call->next = vcpu->calls;
+    vcpu->calls = call;
+    vcpu_request(vcpu, X86_REQ_EXIT);
+    while (!call->done && !vcpu->parked) {
+        vm_unlock(vm);
+        vm->plat->ops->relax(vm->plat);
+        vm_lock(vm);
+    }
+    if (!call->done)
+        do_calls(vcpu);
+}
+
+/* ---- in and out ---- */
+
 /* Lock held. True: the vCPU may go into the engine; false: the VM is off. */
 static bool wait_for_permission(struct vcpu *vcpu)
 {
@@ -125,6 +161,7 @@ static bool wait_for_permission(struct vcpu *vcpu)
 
     for (;;) {
         take_requests(vcpu, X86_REQ_EXIT);
+        do_calls(vcpu);
         if (vm->state == VM_SHUTDOWN) {
             vcpu->parked = true;
             return false;
@@ -193,6 +230,8 @@ void vcpu_loop(struct vcpu *vcpu)
     vm_lock(vm);
     while (wait_for_permission(vcpu)) {
         icount_prepare(vcpu);
+        if (vm->state != VM_RUNNING) /* it stops here */
+            continue;
         vm_unlock(vm);
         if (vm->engine->own_lapic || vcpu_runnable(vcpu))
             handle_exit(vcpu, vm->engine->vcpu_run(vcpu));

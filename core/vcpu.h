@@ -9,6 +9,15 @@
 #include "x86/exec.h"
 
 struct vm;
+struct vcpu;
+
+/* Something to be done on a vCPU's thread between two instructions, or while it is parked. */
+struct vcpu_call {
+    void (*fn)(void *opaque, struct vcpu *vcpu); /* vm->lock held; cpu.s is whole */
+    void *opaque;
+    struct vcpu_call *next; /* the core's */
+    bool done;              /* the core's; guarded by vm->lock */
+};
 
 struct vcpu {
     struct x86_cpu cpu; /* cpu.owner points back here */
@@ -18,8 +27,9 @@ struct vcpu {
     void *lapic;     /* the local APIC's model; where the engine has its own, what saves and loads it */
     void *plat_data; /* the platform's: thread, wait channel */
 
-    uint8_t sipi_vector; /* of the start-up IPI behind X86_REQ_SIPI; atomic */
-    bool parked;         /* not inside the engine, nor waiting to go back; guarded by vm->lock */
+    struct vcpu_call *calls; /* guarded by vm->lock */
+    uint8_t sipi_vector;     /* of the start-up IPI behind X86_REQ_SIPI; atomic */
+    bool parked;             /* not inside the engine, nor waiting to go back; guarded by vm->lock */
     bool state_dirty; /* cpu.s was written while parked: the engine must take it over; guarded by vm->lock */
 };
 
@@ -37,6 +47,10 @@ void vcpu_loop(struct vcpu *vcpu);
 /* Sets bits in cpu.request (X86_REQ_…) and gets the vCPU to look: out of a wait, or out of guest code. Any
  * thread. */
 void vcpu_request(struct vcpu *vcpu, uint32_t bits);
+
+/* Has it done, and waits for that. Another thread; lock held, dropped meanwhile. The guest does not notice
+ * but by the time that it takes. */
+void vcpu_call(struct vcpu *vcpu, struct vcpu_call *call);
 
 /*
  * The MSRs that belong to the platform: local APIC, TSC deadline, kvmclock. Own

@@ -200,6 +200,15 @@ void vm_pause(struct vm *vm)
     vm_emit(vm, VM_EVENT_STOP, 0);
 }
 
+void vm_pause_here(struct vm *vm)
+{
+    if (vm->state != VM_RUNNING)
+        return;
+    vm->state = VM_PAUSED;
+    clock_stop(vm);
+    vm_emit(vm, VM_EVENT_STOP, 0);
+}
+
 void vm_resume(struct vm *vm)
 {
     if (vm->state != VM_PAUSED)

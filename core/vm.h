@@ -75,8 +75,9 @@ struct vm {
 
     const struct engine_ops *engine;
     void *engine_data; /* the engine's */
-    uint64_t
-        code_cache; /* bytes for an engine's translations, 0: as many as it likes; before vm_engine_init() */
+    /* Before vm_engine_init(): bytes for translations, 0: the default; who is told of them, NULL: nobody. */
+    uint64_t code_cache;
+    struct code_listener *code_listener;
     struct x86_cpuid_model cpuid;
 
     struct vcpu *vcpu[VM_MAX_VCPUS];
@@ -136,6 +137,8 @@ void vm_emit(struct vm *vm, enum vm_event event, uint64_t arg);
 
 /* Stops virtual time and returns once no vCPU runs guest code. Lock held; dropped while waiting. */
 void vm_pause(struct vm *vm);
+/* The same on the thread of the only vCPU, between two instructions (core/icount.h): it parks next. */
+void vm_pause_here(struct vm *vm);
 void vm_resume(struct vm *vm);
 
 void vm_log(struct vm *vm, enum log_level level, const char *fmt, ...) ATTR_PRINTF(3, 4);

@@ -12,6 +12,7 @@
 
 #include "vmm/board.h"
 #include "vmm/engines.h"
+#include "vmm/perf-map.h"
 #include "vmm/vmm.h"
 
 /* ---- parts ---- */
@@ -126,6 +127,12 @@ static int make_vm(struct vmm *vmm, struct error *err)
     vmm->vm.on_event_opaque = vmm;
     vmm->vm.on_reset_opaque = vmm;
     set_traces(vmm);
+    if (o->perf_map) {
+        vmm->perf_map = perf_map_create(o->guest_symbols, err);
+        if (!vmm->perf_map)
+            return -err->code;
+        vmm->vm.code_listener = perf_map_listener(vmm->perf_map);
+    }
     return o->icount ? icount_enable(&vmm->vm, o->icount_seed, err) : 0;
 }
 
@@ -143,6 +150,9 @@ static int make_cpus(struct vmm *vmm, struct error *err)
 
     if (!engine)
         return -err->code;
+    if (vmm->options.perf_map && !engine->dump_code)
+        return error_set(err, EINVAL, "--perf-map: the %s engine, which was chosen, does not translate: say --engine bt",
+                         engine->name);
     config.software_engine = !engine->own_tsc;
     r = x86_cpuid_build(&vmm->vm.cpuid, &config, err);
     r = r < 0 ? r : vm_engine_init(&vmm->vm, engine, err);
@@ -232,6 +242,8 @@ static int power_on(struct vmm *vmm, struct error *err)
         vmm->vm.on_reset = on_reset;
     }
     vmm_save_arm(vmm);
+    if (vmm->options.stop_at)
+        vmm_stop_at(vmm, vmm->options.stop_at);
     return r;
 }
 
@@ -300,6 +312,7 @@ static void tear_down(struct vmm *vmm)
     control_destroy(vmm->control);
     if (vmm->vm_made)
         vm_finish(&vmm->vm);
+    perf_map_destroy(vmm->perf_map);
     board_finish(vmm);
     for (unsigned i = 0; i < OPT_MAX_CONSOLES; i++)
         console_close(vmm->console[i]);

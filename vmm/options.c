@@ -321,6 +321,14 @@ int options_check(const struct run_options *o, struct error *err)
             "--icount: packets come when they come, so no run would be repeatable: say --net none");
     if (o->code_cache && (o->engine == ENGINE_KVM || o->engine == ENGINE_INTERP))
         return error_set(err, EINVAL, "--code-cache: only --engine bt keeps translations");
+    if (o->perf_map && (o->engine == ENGINE_KVM || o->engine == ENGINE_INTERP))
+        return error_set(err, EINVAL, "--perf-map: only --engine bt translates");
+    if (o->guest_symbols && !o->perf_map)
+        return error_set(err, EINVAL, "--guest-symbols: is for --perf-map, which is not given");
+    if (o->stop_at && !o->icount)
+        return error_set(err, EINVAL, "--stop-at: instructions are counted with --icount only");
+    if (o->stop_at && !o->control)
+        return error_set(err, EINVAL, "--stop-at: who should let it go on? say --control SOCKET");
     if (o->icount && o->engine == ENGINE_KVM)
         return error_set(err, EINVAL,
                          "--icount: KVM cannot count a guest's instructions: say --engine interp");

@@ -85,6 +85,9 @@ struct run_options {
     bool paused;
     bool icount;
     uint64_t icount_seed;
+    uint64_t stop_at; /* instructions, 0: not */
+    bool perf_map;
+    char *guest_symbols;
     char *config;
     bool help, version;
     bool completion; /* print the shell's completion script */

@@ -58,7 +58,12 @@ static json_t *save(void *host, json_t *args, struct error *err)
 }
 
 const struct qmp_command qmp_commands[] = {
+    {"batuta-stop-at", "!instructions", qmp_stop_at},
     {"cont", NULL, cont},
+    {"query-batuta-code", "!address", qmp_query_code},
+    {"query-batuta-counters", NULL, qmp_query_counters},
+    {"query-batuta-icount", NULL, qmp_query_icount},
+    {"query-batuta-samples", NULL, qmp_query_samples},
     {"query-block", NULL, qmp_query_block},
     {"query-cpus-fast", NULL, qmp_query_cpus_fast},
     {"query-name", NULL, qmp_query_name},

@@ -46,6 +46,7 @@ struct vmm {
     void (*power_button)(struct vmm *vmm); /* set by main.c */
     struct board *board;
 
+    struct perf_map *perf_map;
     struct control *control;
     struct loop_fd signals;
     struct loop_timer grace; /* after the terminal was lost */
@@ -80,6 +81,15 @@ json_t *qmp_query_block(void *host, json_t *args, struct error *err);
 json_t *qmp_query_name(void *host, json_t *args, struct error *err);
 json_t *qmp_statistics(void *host, json_t *args, struct error *err);
 json_t *qmp_query_version(void *host, json_t *args, struct error *err);
+
+/* ---- qmp-engine.c ---- */
+json_t *qmp_query_counters(void *host, json_t *args, struct error *err);
+json_t *qmp_query_samples(void *host, json_t *args, struct error *err);
+json_t *qmp_query_code(void *host, json_t *args, struct error *err);
+json_t *qmp_query_icount(void *host, json_t *args, struct error *err);
+json_t *qmp_stop_at(void *host, json_t *args, struct error *err);
+/* Pauses the VM when so many instructions have been executed; the vCPU's thread, or it does not run. */
+void vmm_stop_at(struct vmm *vmm, uint64_t instructions);
 
 /* ---- save.c ---- */
 /* The VM is paused. The file appears whole or not at all. */

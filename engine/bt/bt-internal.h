@@ -80,10 +80,10 @@ struct bt_frame {
     uint64_t kept;         /* a value between the two accesses of PUSH or CALL */
     uint64_t host_sp;      /* C's stack */
     uint64_t shadow_sp;    /* translated code's, while C runs */
-    uint64_t shadow_top, shadow_low;   /* the latter: a CALL below it starts anew */
-    struct bt_site *site;              /* who called; NULL: an indirect branch that nobody knows */
-    uint64_t target;                   /* host code to go on at */
-    uint32_t branch;                   /* code offset of the latest indirect branch's site */
+    uint64_t shadow_top, shadow_low; /* the latter: a CALL below it starts anew */
+    struct bt_site *site;            /* who called; NULL: an indirect branch that nobody knows */
+    uint64_t target;                 /* host code to go on at */
+    uint32_t branch;                 /* code offset of the latest indirect branch's site */
     /* refill.c */
     uint64_t spill[3];
     uint64_t none, none_addend;        /* of a slot's right that is not there */
@@ -167,6 +167,11 @@ static inline size_t bt_site_size(enum bt_site_kind kind)
 
 /* ---- blocks and pages ---- */
 
+/* Where one guest instruction is, from the block's start, and where its host code ends, from its code's. */
+struct bt_extent {
+    uint16_t guest, host_end;
+};
+
 struct bt_block {
     uint64_t rip;
     uint32_t key;
@@ -181,6 +186,8 @@ struct bt_block {
     struct bt_block *next_hash, *next_page, *next_page2, *next_region;
     struct bt_site *incoming; /* exits linked to us */
     struct bt_site *exits;
+    struct bt_extent *extents; /* of its instructions */
+    uint16_t insns;
     const uint8_t *bytes_seen; /* as decoded; only while not sealed */
 };
 
@@ -214,6 +221,7 @@ struct bt_ram {
 #define BT_POLY_BITS     12
 #define BT_MAX_INSNS     64
 #define BT_PARKED        UINT64_MAX
+#define BT_WAITS         64 /* instructions to step while there is no room, before others get our processor */
 
 /* In the key: MXCSR lets an exception through, which the host must not raise. */
 #define BT_KEY_UNMASKED BIT(18)
@@ -272,11 +280,11 @@ struct bt_vcpu {
     struct bt_frame *frame;
     struct vcpu *vcpu;
     struct bt_vm *bvm;
-    uint32_t key;                                  /* of the present state */
-    uint32_t epoch;                                /* of the cache that the frame's tables belong to */
-    uint64_t generation;                           /* of the TLB that slots and itlb were filled from */
-    struct bt_page *itlb_page[1U << BT_ITLB_BITS]; /* whose id frame.itlb has; only where that is not 0 */
-    uint64_t itlb_used[(1U << BT_ITLB_BITS) / 64]; /* bits: where it is not 0 */
+    uint32_t key;                                   /* of the present state */
+    uint32_t epoch;                                 /* of the cache that the frame's tables belong to */
+    uint64_t generation;                            /* of the TLB that slots and itlb were filled from */
+    struct bt_page *itlb_page[1U << BT_ITLB_BITS];  /* whose id frame.itlb has; only where that is not 0 */
+    uint64_t itlb_used[(1U << BT_ITLB_BITS) / 64];  /* bits: where it is not 0 */
     uint64_t itlb_local[(1U << BT_ITLB_BITS) / 64]; /* bits, of those: where the page is not global */
     struct events events;
     bool single; /* run by x86_step(): TF, breakpoints, an interrupt shadow */
@@ -290,6 +298,7 @@ struct bt_vcpu {
     uint64_t flushed;        /* the same, while parked too */
     uint32_t running;        /* atomic: must be waited for before another vCPU is alone */
     uint64_t evictions;      /* atomic: of which nothing is left here (region.h), BT_PARKED */
+    uint32_t waits;          /* times that there was no room, as others had not acknowledged yet */
     uint64_t evictions_seen; /* the same, while parked too */
 
     struct bt_stats stats; /* of what ran */
@@ -451,6 +460,12 @@ void bt_set_poly(struct bt_vm *bvm, uint64_t rip);
 /* ---- translate.c ---- */
 /* Lock held. NULL: bv->next. */
 struct bt_block *bt_translate(struct bt_vcpu *bv, struct bt_page *page, bool plain);
+
+/* ---- dump.c ---- */
+unsigned bt_dump_code(struct vm *vm, uint64_t lin, engine_line_fn *line, void *opaque);
+
+/* ---- stats.c ---- */
+void bt_counters(struct vcpu *vcpu, bool of_vm, engine_counter_fn *tell, void *opaque);
 
 /* ---- smc.c ---- */
 struct bt_ram *bt_ram_of(struct vm *vm, uint64_t gpa);

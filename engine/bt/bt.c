@@ -59,6 +59,8 @@ static int bt_vm_init(struct vm *vm, struct error *err)
         return r;
     }
     bt_stubs_make(bvm);
+    if (vm->code_listener)
+        vm->code_listener->made(vm->code_listener, bvm->code.exec, bvm->code.used, false, 0, "stubs");
     bvm->next_id = 2;
     bvm->epoch = 1; /* vCPUs' tables are of none */
     if (bt_regions_init(bvm) < 0) {
@@ -388,92 +390,6 @@ static enum vm_exit bt_vcpu_run(struct vcpu *vcpu)
     return exit;
 }
 
-/* ---- statistics ---- */
-
-#define STATS_GENERIC 16
-
-void bt_stats_get(struct vm *vm, struct bt_stats *stats)
-{
-    const struct bt_vm *bvm = vm->engine_data;
-
-    *stats = bvm->stats;
-    stats->cache_size = bvm->regions.size * bvm->regions.count;
-    stats->cache_used = bt_regions_used(bvm);
-    for (unsigned i = 0; i < vm->vcpu_count; i++) {
-        const struct bt_stats *s = &bt_of(vm->vcpu[i])->stats;
-
-        stats->lookups += s->lookups;
-        stats->misses += s->misses;
-        stats->redone += s->redone;
-        stats->generic += s->generic;
-        stats->steps += s->steps;
-        stats->faults += s->faults;
-        stats->interrupts += bt_of(vm->vcpu[i])->events.interrupts;
-    }
-}
-
-uint64_t bt_generic_count(struct vm *vm, enum x86_id id)
-{
-    uint64_t count = 0;
-
-    for (unsigned i = 0; id < X86_ID_COUNT && i < vm->vcpu_count; i++)
-        count += bt_of(vm->vcpu[i])->generic[id];
-    return count;
-}
-
-/* The mnemonic that is the rank-th in runs of reference semantics; X86_ID_COUNT: there are not so many. */
-static unsigned find_generic(struct vm *vm, unsigned rank)
-{
-    for (unsigned id = 0; id < X86_ID_COUNT; id++) {
-        uint64_t count = bt_generic_count(vm, id);
-        unsigned above = 0;
-
-        for (unsigned other = 0; count && other < X86_ID_COUNT; other++) {
-            uint64_t n = bt_generic_count(vm, other);
-
-            above += n > count || (n == count && other < id);
-        }
-        if (count && above == rank)
-            return id;
-    }
-    return X86_ID_COUNT;
-}
-
-static const char *name_of(unsigned id)
-{
-    for (uint16_t row = 0; row < x86_insn_row_count(); row++) {
-        if (x86_insn_row(row)->id == id)
-            return x86_insn_row(row)->name;
-    }
-    return "?";
-}
-
-size_t bt_stats_format(struct vm *vm, char *buf, size_t size)
-{
-    struct bt_stats s;
-    size_t n;
-
-    bt_stats_get(vm, &s);
-    n = fmt_print(buf, size,
-                  "blocks %llu of %llu instructions, %llu bytes of code\nlinks %llu\nlookups %llu\n"
-                  "slot misses %llu\nredone %llu\ngeneric %llu\nsteps %llu\nblocks killed %llu\n"
-                  "cache flushes %llu\nfaults %llu\ninterrupts %llu\n",
-                  (unsigned long long)s.blocks, (unsigned long long)s.instructions,
-                  (unsigned long long)s.code_bytes, (unsigned long long)s.links,
-                  (unsigned long long)s.lookups, (unsigned long long)s.misses, (unsigned long long)s.redone,
-                  (unsigned long long)s.generic, (unsigned long long)s.steps, (unsigned long long)s.killed,
-                  (unsigned long long)s.flushes, (unsigned long long)s.faults,
-                  (unsigned long long)s.interrupts);
-    for (unsigned i = 0; i < STATS_GENERIC && n < size; i++) {
-        unsigned id = find_generic(vm, i);
-
-        if (id < X86_ID_COUNT)
-            n += fmt_print(buf + n, size - n, "by reference: %s %llu\n", name_of(id),
-                           (unsigned long long)bt_generic_count(vm, id));
-    }
-    return n;
-}
-
 const struct engine_ops bt_engine = {
     .name = "bt",
     .can_count = true,
@@ -489,4 +405,6 @@ const struct engine_ops bt_engine = {
     .memory_written = bt_memory_written,
     .page_write_fast = bt_page_write_fast,
     .exclusive = bt_exclusive,
+    .counters = bt_counters,
+    .dump_code = bt_dump_code,
 };

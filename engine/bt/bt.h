@@ -26,6 +26,8 @@ struct bt_stats {
     uint64_t links, unlinks;         /* jumps tied together, and taken apart again */
     uint64_t lookups;                /* by the dispatcher */
     uint64_t misses;                 /* accesses that needed the page tables or the TLB behind them */
+    uint64_t tlb_hits;               /* of the misses: a slot that another page was in */
+    uint64_t crossings;              /* of the misses: accesses over a page's end */
     uint64_t redone;  /* instructions that the reference semantics finished (MMIO, page crossing …) */
     uint64_t generic; /* instructions that have no translation, executed */
     uint64_t steps;   /* instructions that ran outside of any block */

@@ -428,5 +428,9 @@ struct bt_block *bt_find(struct bt_vcpu *bv, bool plain)
     if (!block)
         block = make_block(bv, page, plain);
     bt_unlock(bvm);
+    if (unlikely(bv->waits >= BT_WAITS)) {
+        bv->waits = 0;
+        bvm->vm->plat->ops->relax(bvm->vm->plat);
+    }
     return block;
 }

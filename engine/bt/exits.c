@@ -36,7 +36,8 @@ struct bt_later *bt_new_later(struct bt_translation *t, enum bt_later_kind kind,
 
     base_assert(t->later_count < BT_LATER_MAX);
     later = &t->later[t->later_count++];
-    *later = (struct bt_later){.kind = (uint8_t)kind, .site = site, .flags = t->flags, .recipe = t->recipe, .key = t->key};
+    *later = (struct bt_later){
+        .kind = (uint8_t)kind, .site = site, .flags = t->flags, .recipe = t->recipe, .key = t->key};
     return later;
 }
 

@@ -61,8 +61,8 @@ static bool wants_flags(const struct bt_translation *t, unsigned i)
 {
     const struct x86_insn *insn = &t->insn[i];
 
-    return !t->is_inline[i] || bt_has_check(t, i) || bt_flags_need(t, insn) == BT_NEED_ALL || bt_is_string(t, insn) ||
-           !is_quiet(t, insn);
+    return !t->is_inline[i] || bt_has_check(t, i) || bt_flags_need(t, insn) == BT_NEED_ALL ||
+           bt_is_string(t, insn) || !is_quiet(t, insn);
 }
 
 void bt_flags_plan(struct bt_translation *t)
@@ -250,8 +250,8 @@ void bt_flags_before(struct bt_translation *t)
 {
     const struct x86_row *row = x86_insn_row(bt_now(t)->row);
 
-    if (t->flags & BT_FLAGS_RECIPE && t->flags_wanted[t->now] && !(row->flags_written | row->flags_undefined) &&
-        spoils_recipe(t))
+    if (t->flags & BT_FLAGS_RECIPE && t->flags_wanted[t->now] &&
+        !(row->flags_written | row->flags_undefined) && spoils_recipe(t))
         bt_flags_saved(t);
 }
 

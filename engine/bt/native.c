@@ -296,28 +296,32 @@ static void place_register(struct operand_fix *fix, const struct x86_insn *insn,
 /* MOV and two-operand arithmetic have an opcode for each direction. */
 static bool has_direction(const struct x86_encoding *enc)
 {
-    return !enc->map && !enc->vex && ((enc->opcode < 0x40 && !(enc->opcode & 4)) || (enc->opcode & 0xfc) == 0x88);
+    return !enc->map && !enc->vex &&
+           ((enc->opcode < 0x40 && !(enc->opcode & 4)) || (enc->opcode & 0xfc) == 0x88);
 }
 
 static bool lives_in_frame(const struct x86_insn *insn, uint8_t operand)
 {
     const struct x86_operand *op = &insn->op[operand < 4 ? operand : 0];
 
-    return operand < 4 && op->kind == X86_OP_REG && op->reg_class == X86_RC_GPR && bt_host(op->reg) == HOST_NONE;
+    return operand < 4 && op->kind == X86_OP_REG && op->reg_class == X86_RC_GPR &&
+           bt_host(op->reg) == HOST_NONE;
 }
 
 /*
- * A register that lives in the frame as the instruction's memory operand. Only where that changes nothing: not if
- * 32 bits are written, which clear the other half, nor fewer, which the next load would wait for.
+ * A register that lives in the frame as the instruction's memory operand. Only where that changes nothing:
+ * not if 32 bits are written, which clear the other half, nor fewer, which the next load would wait for.
  */
 static void use_frame_operand(const struct x86_insn *insn, struct x86_encoding *enc, struct host_mem *m)
 {
     const struct x86_operand *op;
 
-    if (enc->memory || !enc->has_modrm || !is_integer(insn->id) || insn->id == X86_XCHG || insn->id == X86_XADD ||
-        insn->id == X86_BT || insn->id == X86_BTS || insn->id == X86_BTR || insn->id == X86_BTC)
+    if (enc->memory || !enc->has_modrm || !is_integer(insn->id) || insn->id == X86_XCHG ||
+        insn->id == X86_XADD || insn->id == X86_BT || insn->id == X86_BTS || insn->id == X86_BTR ||
+        insn->id == X86_BTC)
         return;
-    if (lives_in_frame(insn, enc->reg_operand) && !lives_in_frame(insn, enc->rm_operand) && has_direction(enc)) {
+    if (lives_in_frame(insn, enc->reg_operand) && !lives_in_frame(insn, enc->rm_operand) &&
+        has_direction(enc)) {
         uint8_t reg = enc->reg, operand = enc->reg_operand;
 
         enc->opcode ^= 2;

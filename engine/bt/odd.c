@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* Instructions of no family that are common all the same: fences, upper halves, compares of strings in registers. */
+/* Instructions of no family that are common all the same: fences, upper halves, compares of strings in
+ * registers. */
 #include "engine/bt/translate.h"
 
 /* PCMPESTRI and PCMPISTRI: ECX := an index. The lengths of the former are in rAX and rDX. */

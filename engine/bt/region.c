@@ -64,6 +64,15 @@ void bt_regions_finish(struct bt_vm *bvm)
     *rs = (struct bt_regions){0};
 }
 
+static void tell_gone(const struct bt_vm *bvm, uint32_t code)
+{
+    struct code_listener *listener = bvm->vm->code_listener;
+    uint32_t first = MAX(code, (uint32_t)bvm->code.fixed);
+
+    if (listener)
+        listener->gone(listener, bvm->code.exec + first, code + bvm->regions.size - first);
+}
+
 void bt_regions_empty(struct bt_vm *bvm)
 {
     struct bt_regions *rs = &bvm->regions;
@@ -73,6 +82,8 @@ void bt_regions_empty(struct bt_vm *bvm)
         rs->region[i].blocks = NULL;
         rs->region[i].pages = NULL;
     }
+    for (unsigned i = 0; i < rs->count; i++)
+        tell_gone(bvm, rs->region[i].code);
     rs->free_pages = NULL;
     rs->page_chunks = rs->page_used = 0;
     start(bvm, 0);
@@ -224,6 +235,7 @@ static void reclaim(struct bt_vm *bvm, struct bt_region *r)
         rs->free_pages = page;
     }
     r->state = BT_REGION_FREE;
+    tell_gone(bvm, r->code);
 }
 
 static unsigned next_region(struct bt_vm *bvm)
@@ -247,8 +259,10 @@ bool bt_region_next(struct bt_vcpu *bv)
         bool own = __atomic_load_n(&bv->evictions, __ATOMIC_RELAXED) >= r->seq;
 
         bv->next = own ? BT_STEP : BT_LOOK;
-        if (!acknowledged(bvm, r->seq))
+        if (!acknowledged(bvm, r->seq)) {
+            bv->waits += own;
             return false;
+        }
         reclaim(bvm, r);
     }
     rs->region[rs->now].code_used = (uint32_t)code_of(bvm);

@@ -152,6 +152,7 @@ static uint64_t slow_access(struct bt_vcpu *bv, struct bt_site *site)
              write ? "write" : "read", site->span, (unsigned long long)lin, site->slot,
              hits(e, lin, write) ? ", in the TLB" : "");
     if ((lin & 4095) + site->span > 4096) {
+        bv->stats.crossings++;
         if (!site->group)
             return redo(bv, site);
         count_miss(bv, site, MISSES_CROSSING);
@@ -161,6 +162,7 @@ static uint64_t slow_access(struct bt_vcpu *bv, struct bt_site *site)
     if (!canonical(cpu, lin))
         return redo(bv, site);
     if (hits(e, lin, write)) {
+        bv->stats.tlb_hits += BT_REFILLS;
         if (count_miss(bv, site, BT_REFILLS))
             return leave(bv, BT_LOOK);
     } else if (!x86_translate(cpu, lin + site->delta, write ? X86_MEM_WRITE : X86_MEM_READ, site->mmu, &t)) {

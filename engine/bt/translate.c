@@ -117,7 +117,8 @@ bool bt_is_inline(const struct bt_translation *t, const struct x86_insn *insn)
         return false;
     if (stack && (t->bv->key & BT_KEY_ALIGNED || !(t->wide || t->cpu->s.seg[X86_SS].attr & X86_SEG_DB)))
         return false;
-    return bt_is_special(insn, t->wide) || bt_is_system(t, insn) || bt_is_odd(t, insn) || bt_is_native(t, insn);
+    return bt_is_special(insn, t->wide) || bt_is_system(t, insn) || bt_is_odd(t, insn) ||
+           bt_is_native(t, insn);
 }
 
 /* ---- entries ---- */
@@ -172,8 +173,8 @@ static void put_insn(struct bt_translation *t)
     unsigned first = t->later_count;
 
     bt_flags_before(t);
-    if (!t->is_inline[t->now] || !(bt_put_string(t) || bt_put_odd(t) || bt_put_special(t) || bt_put_system(t) ||
-                                   bt_put_native(t)))
+    if (!t->is_inline[t->now] ||
+        !(bt_put_string(t) || bt_put_odd(t) || bt_put_special(t) || bt_put_system(t) || bt_put_native(t)))
         bt_put_generic(t);
     for (unsigned i = first; i < t->later_count; i++) {
         if (t->later[i].kind == BT_LATER_ACCESS)
@@ -201,7 +202,8 @@ static void put_block(struct bt_translation *t)
     for (t->now = 0; t->now < t->count; t->now++) {
         put_insn(t);
         t->insn_end[t->now] = emit_offset(&t->e);
-        if ((size_t)(t->e.end - t->e.at) < CODE_MARGIN && !(t->flags & BT_FLAGS_DEAD) && t->now + 1 < t->count) {
+        if ((size_t)(t->e.end - t->e.at) < CODE_MARGIN && !(t->flags & BT_FLAGS_DEAD) &&
+            t->now + 1 < t->count) {
             t->count = t->now + 1; /* its bytes stay tracked: no harm */
             break;
         }
@@ -226,6 +228,18 @@ static void note_bytes(struct bt_translation *t)
         memcpy(seen, t->code, t->bytes);
         b->bytes_seen = seen;
     }
+}
+
+/* For those who look at the block later. */
+static void note_extents(struct bt_translation *t)
+{
+    struct bt_block *b = t->block;
+
+    b->extents = bt_arena(t->bvm, t->count * sizeof(*b->extents));
+    b->insns = (uint16_t)t->count;
+    for (unsigned i = 0; i < t->count; i++)
+        b->extents[i] = (struct bt_extent){.guest = t->insn_offset[i],
+                                           .host_end = (uint16_t)MIN(t->insn_end[i] - b->code, UINT16_MAX)};
 }
 
 struct bt_block *bt_translate(struct bt_vcpu *bv, struct bt_page *page, bool plain)
@@ -270,6 +284,7 @@ struct bt_block *bt_translate(struct bt_vcpu *bv, struct bt_page *page, bool pla
     t->block->code_size = emit_offset(&t->e) - t->block->code;
     code->used = emit_offset(&t->e);
     note_bytes(t);
+    note_extents(t);
     bvm->stats.blocks++;
     bvm->stats.instructions += t->count;
     bvm->stats.code_bytes += t->block->code_size;
@@ -277,6 +292,9 @@ struct bt_block *bt_translate(struct bt_vcpu *bv, struct bt_page *page, bool pla
              bv->vcpu->index, (unsigned long long)t->rip, t->count, t->block->code_size);
     if (unlikely(bvm->vm->trace.mask & BIT64(TRACE_CODE)))
         bt_dump(t);
+    if (bvm->vm->code_listener)
+        bvm->vm->code_listener->made(bvm->vm->code_listener, code->exec + t->block->code, t->block->code_size,
+                                     true, t->rip, NULL);
     __atomic_add_fetch(&bvm->published, 1, __ATOMIC_RELEASE);
     x86_thunk_serialize();
     return t->block;

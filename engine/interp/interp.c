@@ -281,6 +281,26 @@ size_t interp_stats_format(struct vcpu *vcpu, char *buf, size_t size)
                      (unsigned long long)s.interrupts, (unsigned long long)s.arena);
 }
 
+static void interp_counters(struct vcpu *vcpu, bool of_vm, engine_counter_fn *tell, void *opaque)
+{
+    struct interp_stats s;
+
+    interp_stats_get(vcpu, &s);
+    tell(opaque, "cache", "used", s.arena);
+    tell(opaque, "cache", "flushes", s.flushes);
+    tell(opaque, "code", "blocks", s.blocks);
+    tell(opaque, "code", "instructions", s.decoded);
+    tell(opaque, "code", "overwritten-pages", s.killed);
+    tell(opaque, "code", "protected-pages", s.protected_pages);
+    tell(opaque, "run", "instructions", s.instructions);
+    tell(opaque, "run", "lookups", s.lookups);
+    tell(opaque, "run", "steps", s.steps);
+    tell(opaque, "run", "faults", s.faults);
+    tell(opaque, "run", "interrupts", s.interrupts);
+    tell(opaque, "slow", "tlb-misses", s.misses);
+    tell(opaque, "slow", "redone", s.redone);
+}
+
 const struct engine_ops interp_engine = {
     .name = "interp",
     .can_count = true,
@@ -296,4 +316,5 @@ const struct engine_ops interp_engine = {
     .memory_written = interp_memory_written,
     .page_write_fast = interp_page_write_fast,
     .exclusive = interp_exclusive,
+    .counters = interp_counters,
 };

@@ -102,7 +102,8 @@ def one_clear_line(text, words):
     lines = [line for line in text.splitlines() if line.strip()]
     assert len(lines) == 1, f"not one line but {len(lines)}:\n{text}"
     line = lines[0]
-    assert line.startswith(("batuta: ", "batuta ctl: ", "batuta doctor: ")), line
+    assert line.startswith(("batuta: ", "batuta ctl: ", "batuta doctor: ", "batuta stats: ", "batuta profile: ",
+                            "batuta code: ")), line
     assert len(line) <= LINE_MAX, line
     assert not DEBRIS.search(line), line
     for word in words:
@@ -224,6 +225,18 @@ OPTIONS = {
     "cpus-many": (lambda b: [*good(b), "--cpus", "65"], ["--cpus", "1 to 64"]),
     "cpus-word": (lambda b: [*good(b), "--cpus", "abc"], ["--cpus", "abc"]),
     "cpu-unknown": (lambda b: [*good(b), "--cpu", "z80"], ["z80", "v2"]),
+    "code-cache-small": (lambda b: [*good(b), "--engine", "bt", "--code-cache", "64K"], ["--code-cache", "1M to 512M"]),
+    "code-cache-large": (lambda b: [*good(b), "--engine", "bt", "--code-cache", "513M"], ["--code-cache", "1M to 512M"]),
+    "code-cache-of-none": (lambda b: [*good(b), "--engine", "interp", "--code-cache", "8M"], ["--code-cache", "bt"]),
+    "perf-map-of-none": (lambda b: [*good(b), "--engine", "interp", "--perf-map"], ["--perf-map", "bt"]),
+    "symbols-for-nothing": (lambda b: [*good(b), "--guest-symbols", b.file("map", "0 t x")], ["--guest-symbols", "--perf-map"]),
+    "symbols-missing": (lambda b: [*good(b), "--engine", "bt", "--perf-map", "--guest-symbols", b.path("none")],
+                        ["--guest-symbols", "none"]),
+    "symbols-garbage": (lambda b: [*good(b), "--engine", "bt", "--perf-map", "--guest-symbols",
+                                   b.file("map", os.urandom(10000))], ["--guest-symbols", "System.map"]),
+    "stop-at-uncounted": (lambda b: [*good(b), "--stop-at", "5"], ["--stop-at", "--icount"]),
+    "stop-at-for-nobody": (lambda b: [*good(b), "--icount", "--stop-at", "5"], ["--stop-at", "--control"]),
+    "stop-at-zero": (lambda b: [*good(b), "--icount", "--stop-at", "0"], ["--stop-at"]),
     "engine-unknown": (lambda b: [*good(b), "--engine", "steam"], ["steam", "interp"]),
     "trace-unknown": (lambda b: [*good(b), "--trace", "nonsense"], ["nonsense", "--trace"]),
     "format-unknown": (lambda b: [*good(b), "--kernel-format", "aout"], ["aout"]),
@@ -618,6 +631,7 @@ def test_storage_fails_under_the_guest(tmp_path):
 # ---- the other commands ----
 
 @pytest.mark.parametrize("arguments", [["help"], ["help", "run"], ["help", "doctor"], ["help", "ctl"], ["--help"],
+                                       ["stats", "--help"], ["profile", "-h"], ["help", "profile"], ["help", "code"],
                                        ["run", "--help"], ["doctor", "--help"], ["ctl", "--help"], ["run", "-h"],
                                        ["run", "--memory", "lots", "--help"]])
 def test_help(arguments):
@@ -632,6 +646,13 @@ def test_help(arguments):
     (["doctor", "--jsn"], 2, ["--jsn", "--json"]),
     (["ctl", "nowhere.sock", "query-status"], 1, ["nowhere.sock", "--control"]),
     (["ctl", "/dev/null", "query-status"], 1, ["/dev/null"]),
+    (["stats", "nowhere.sock"], 1, ["nowhere.sock", "--control"]),
+    (["code", "nowhere.sock", "0x1000"], 1, ["nowhere.sock", "--control"]),
+    (["profile", "nowhere.sock"], 1, ["nowhere.sock", "--control"]),
+    (["profile", "nowhere.sock", "--rate", "0"], 2, ["--rate 0", "1 to 1000"]),
+    (["profile", "nowhere.sock", "--seconds", "long"], 2, ["--seconds long"]),
+    (["profile", "nowhere.sock", "--symbols", "nothing"], 2, ["--symbols", "nothing"]),
+    (["profile", "nowhere.sock", "--symbols", "/dev/null"], 2, ["/dev/null", "System.map"]),
     (["ctl", "/" + "x" * 200, "query-status"], 1, ["too long"]),
 ])
 def test_wrong_command(tmp_path, arguments, status, words):

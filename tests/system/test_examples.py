@@ -115,8 +115,10 @@ def goes_on(folder, command):
             out = finish(folder, line)
             if "query-status" in line:
                 assert "running" in out
-            if "statistics" in line:
-                assert '"engine"' in out
+            if "stats" in line:
+                assert out.startswith("engine ")
+            if "profile" in line:
+                assert all(re.fullmatch(r"cpu0;.* \d+", text) for text in (folder / "web.folded").read_text().splitlines())
         assert vm.end() == STOPPED
     with start(folder, command) as vm:
         vm.type("\n")
@@ -143,7 +145,7 @@ HOW = {
     r"build/batuta run --kernel vmlinuz .*": boots,
     r"build/batuta run kernel\.elf": speaks,
     r"build/batuta doctor": examines,
-    r"batuta ctl web\.sock .*": elsewhere,  # goes_on() runs them in their order
+    r"batuta (ctl|stats|profile) web\.sock.*": elsewhere,  # goes_on() runs them in their order
     r"batuta run --kernel vmlinuz .*": boots,
     r"batuta run web\.conf": boots,
     r"batuta run web\.conf --load web\.state": goes_on,

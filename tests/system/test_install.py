@@ -34,7 +34,7 @@ def test_manual(root):
 
 
 @pytest.mark.parametrize("line, offers", [
-    ("batuta ''", ["run", "doctor", "ctl", "version", "help"]),
+    ("batuta ''", ["run", "doctor", "ctl", "stats", "profile", "code", "version", "help"]),
     ("batuta run --kernel-", ["--kernel-format"]),
     ("batuta run --cpu ''", ["v2", "v3", "host"]),
     ("batuta run --trace e", ["engine", "exception"]),
@@ -43,6 +43,9 @@ def test_manual(root):
     ("batuta run --kernel ke", ["kernel one.elf"]),
     ("batuta doctor ''", ["--json"]),
     ("batuta ctl nowhere.sock --", ["--events"]),
+    ("batuta stats ke", ["kernel one.elf"]),
+    ("batuta stats vm.sock --", ["--json"]),
+    ("batuta profile vm.sock --s", ["--seconds", "--symbols"]),
     ("batuta help d", ["doctor"]),
 ])
 def test_completion(root, tmp_path, line, offers):
