@@ -13,6 +13,7 @@
 #include "x86/fpu.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 struct maker {
     struct block *block;
@@ -440,13 +441,54 @@ static void put_flags(struct maker *m)
     }
 }
 
+/* What only touches the processor, its privilege and its rights. Behind SYSCALL, SYSRET finds its way back.
+ */
+static void put_system(struct maker *m)
+{
+    static const char *const plain[] = {"\x0f\x05",     "\x0f\x01\xca", "\x0f\x01\xcb",
+                                        "\x0f\x01\xf8", "\xfb\x90",     "\xfa"};
+    struct item *it = new_item(m);
+    unsigned which = below(&m->r, 12), reg = below(&m->r, 8) & ~4U;
+
+    if (which < ARRAY_SIZE(plain)) {
+        put_n(it, plain[which], strlen(plain[which]));
+    } else if (which < 9) {
+        if (one_in(&m->r, 3)) {
+            put_n(it, "\x41\xbb", 2); /* mov r11d, … */
+            put32(it, (uint32_t)x86_random_next(&m->r) &
+                          (one_in(&m->r, 4) ? 0x3fffff : X86_FL_ARITH | X86_FL_IF));
+        }
+        it->target = pick_target(m);
+        put(it, 0xb9); /* mov ecx, … */
+        put_fix(it, FIX_ITEM_ABS, 0);
+        put_n(it, "\x48\x0f\x07", 3);
+    } else if (which == 9) {
+        static const uint8_t cr[] = {0, 2, 3, 4};
+
+        put_n(it, "\x0f\x20", 2);
+        put(it, (uint8_t)(0xc0 | cr[below(&m->r, 4)] << 3 | reg));
+    } else if (which == 10) {
+        put(it, 0x8c); /* mov r32, segment */
+        put(it, (uint8_t)(0xc0 | below(&m->r, 6) << 3 | reg));
+    } else {
+        put(it, 0xf3);
+        if (one_in(&m->r, 2))
+            put(it, 0x48);
+        put_n(it, "\x0f\xae", 2); /* RDFSBASE and its kin */
+        put(it, (uint8_t)(0xc0 | below(&m->r, 4) << 3 | reg));
+    }
+}
+
 static void put_something(struct maker *m)
 {
     static void (*const seldom[])(struct maker * m) = {put_jcc,   put_jcc,    put_jcc,     put_jump,
                                                        put_call,  put_return, put_loop,    put_indirect,
                                                        put_store, put_string, put_pointer, put_flags};
+    bool system = is_64(m) && (m->block->in.lstar || !m->block->user);
 
-    if (below(&m->r, 16) < 11)
+    if (system && one_in(&m->r, 12))
+        put_system(m);
+    else if (below(&m->r, 16) < 11)
         put_random(m);
     else
         seldom[below(&m->r, ARRAY_SIZE(seldom))](m);
@@ -532,7 +574,8 @@ static void make_start(struct maker *m)
         s->gpr[i] = i < 8 ? (uint32_t)s->gpr[i] : 0;
     s->rflags = X86_FL_FIXED | (x86_random_next(&m->r) & X86_FL_ARITH);
     s->rflags |= one_in(&m->r, 2) ? X86_FL_IF : 0;
-    s->rflags |= one_in(&m->r, 8) ? X86_FL_AC : 0;
+    s->cr4 = one_in(&m->r, 6) ? X86_CR4_SMAP : 0;
+    s->rflags |= one_in(&m->r, 8) == !(s->cr4 && !b->user) ? X86_FL_AC : 0;
     s->rflags |= one_in(&m->r, 64) ? X86_FL_TF : 0;
     s->rflags |= one_in(&m->r, 16) ? X86_FL_DF : 0;
     s->cr0 = b->user && one_in(&m->r, 8) ? X86_CR0_AM : 0;
@@ -541,7 +584,7 @@ static void make_start(struct maker *m)
     if (b->mode == X86_MODE_32)
         s->seg[X86_GS].base = (uint32_t)s->seg[X86_GS].base;
     s->kernel_gs_base = below(&m->r, 0x800);
-    s->sfmask = one_in(&m->r, 2) ? X86_FL_IF | X86_FL_TF : 0;
+    s->sfmask = one_in(&m->r, 2) ? X86_FL_IF | X86_FL_TF | (one_in(&m->r, 2) ? X86_FL_AC : 0) : 0;
     make_fpu(m, s);
 }
 
@@ -573,9 +616,12 @@ static void make_surroundings(struct maker *m)
         b->start = CODE_BASE + 0x2000 + below(&m->r, 0x300);
     b->fill = x86_random_next(&m->r);
     b->random = x86_random_next(&m->r);
-    b->limit = 1 + below(&m->r, one_in(&m->r, 3) ? 300 : 60);
+    /* The last 64 instructions before a stop are not for translated code. */
+    b->limit = 1 + below(&m->r, one_in(&m->r, 3) ? 60 : one_in(&m->r, 4) ? 2000 : 300);
     b->stop = one_in(&m->r, 3) ? below(&m->r, (unsigned)b->limit) : 0;
     b->interrupt = one_in(&m->r, 4) ? below(&m->r, (unsigned)b->limit) : ~0ULL;
+    /* The number of an item, or the stubs that halt. */
+    b->in.lstar = one_in(&m->r, 2) ? 1 + below(&m->r, MAX_ITEMS) : 0;
 }
 
 void block_generate(struct block *block, const struct x86_cpuid_model *model, uint64_t seed, uint64_t number)

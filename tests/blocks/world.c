@@ -195,7 +195,8 @@ static void set_state(struct world *w, const struct block *b)
     s->rip = b->item[block_standing(b, 0)].address;
     s->cr0 =
         (s->cr0 & X86_CR0_AM) | X86_CR0_PE | X86_CR0_ET | X86_CR0_NE | X86_CR0_MP | X86_CR0_WP | X86_CR0_PG;
-    s->cr4 = X86_CR4_PAE | X86_CR4_OSFXSR | X86_CR4_OSXMMEXCPT | X86_CR4_OSXSAVE | X86_CR4_FSGSBASE;
+    s->cr4 = (s->cr4 & X86_CR4_SMAP) | X86_CR4_PAE | X86_CR4_OSFXSR | X86_CR4_OSXMMEXCPT | X86_CR4_OSXSAVE |
+             X86_CR4_FSGSBASE;
     s->xcr0 = X86_XCR0_X87 | X86_XCR0_SSE | X86_XCR0_AVX;
     s->cr3 = b->legacy ? PAGE_PDPT32 : MACHINE_PML4;
     s->efer = b->legacy ? X86_EFER_NXE : X86_EFER_LME | X86_EFER_LMA | X86_EFER_NXE | X86_EFER_SCE;
@@ -203,7 +204,8 @@ static void set_state(struct world *w, const struct block *b)
     s->gdtr = (struct x86_table_reg){.base = MACHINE_GDT, .limit = 0x37};
     s->idtr = (struct x86_table_reg){.base = b->legacy ? MACHINE_IDT32 : MACHINE_IDT, .limit = 4095};
     s->star = (uint64_t)(SEL_USER32 - 16) << 48 | (uint64_t)SEL_CODE64 << 32;
-    s->lstar = s->cstar = MACHINE_STUBS;
+    s->cstar = MACHINE_STUBS;
+    s->lstar = s->lstar ? b->item[block_standing(b, (unsigned)s->lstar % b->count)].address : MACHINE_STUBS;
     s->activity = X86_ACT_RUN;
     vcpu->cpu.instructions = 0;
     vcpu->cpu.uncounted = 0;
