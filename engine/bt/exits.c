@@ -23,6 +23,7 @@ struct bt_site *bt_new_site(struct bt_translation *t, enum bt_site_kind kind)
     site->length = bt_now(t)->length;
     site->index = (uint16_t)t->now;
     site->vec = t->vec_live;
+    site->x87 = t->x87_live;
     return site;
 }
 
