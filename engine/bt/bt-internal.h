@@ -74,6 +74,10 @@ struct bt_frame {
     uint32_t waiting;  /* for IF, or something like it, an interrupt or NMI does; beside poll: both are asked
                           at once */
     uint32_t host_mxcsr;
+    uint32_t x87_dead;        /* the same for the x87 */
+    uint64_t x87_image;       /* address of an XSAVE image in x87_room */
+    struct bt_site *x87_last; /* the last x87 instruction since the state became live, or NULL */
+    uint64_t x87_fdp;
     uint64_t fs_base, gs_base;
     uint64_t count, limit; /* --icount: instructions before the block that runs; where no block may begin */
     uint64_t lin;          /* of the access that missed; or where an indirect branch led */
@@ -94,6 +98,7 @@ struct bt_frame {
     struct bt_slot slot[X86_MMU_COUNT][BT_SLOTS];
     uint32_t jump[BT_CLASSES][1U << BT_JUMP_BITS]; /* host addresses, below 4 GiB */
     uint8_t scratch[4096];
+    uint8_t x87_room[640]; /* 576, aligned to 64 */
     /*
      * Translated code's stack, where each CALL of the guest leaves its return address and the host's: a RET
      * that leads where its CALL said is the host's RET, which the processor predicts. Whoever enters
@@ -111,6 +116,7 @@ enum bt_site_kind {
     BT_SITE_ACCESS,  /* a memory access whose slot missed */
     BT_SITE_GENERIC, /* an instruction without translation */
     BT_SITE_EXIT,    /* the end of a block: a direct branch */
+    BT_SITE_X87,     /* an x87 instruction, for who asks which was the last; calls nothing */
     BT_SITE_BRANCH,  /* an indirect branch, for its fault */
 };
 
@@ -131,6 +137,7 @@ struct bt_site {
     bool group;      /* other accesses count on this check */
     bool poly;       /* looks in the TLB itself */
     bool vec;        /* the code behind counts on vector registers being live */
+    bool x87;        /* and on the x87 */
     uint16_t misses; /* while the TLB had it, since then */
     uint32_t since;  /* host's time stamp, in units of 1024 */
     uint16_t index;  /* of the instruction in the block, for counts */
@@ -138,6 +145,7 @@ struct bt_site {
     uint32_t key;    /* of the state here, which STAC and CLAC change inside of a block */
     union {
         const struct x86_insn *insn; /* generic */
+        uint16_t fop;                /* x87 */
         uint32_t undo;               /* branches: bytes that a RET has moved rSP */
         struct {                     /* exits */
             uint64_t rip;
@@ -225,6 +233,8 @@ struct bt_ram {
 
 /* In the key: MXCSR lets an exception through, which the host must not raise. */
 #define BT_KEY_UNMASKED BIT(18)
+/* The x87's control word does, or an exception is pending. */
+#define BT_KEY_X87 BIT(20)
 /* EFLAGS.AC at CPL 3 under CR0.AM: all accesses are checked for alignment. */
 #define BT_KEY_ALIGNED BIT(13)
 /* CR4.SMAP: AC changes rights. */
@@ -246,9 +256,10 @@ struct bt_code {
     const uint8_t *exec; /* the executable one, below 2 GiB */
     size_t size;
     size_t used;
-    size_t fixed;                               /* stubs, which are never dropped */
-    uint32_t enter, slow, leave, vec_load, tsc; /* stubs' offsets; 0 is the one for indirect branches */
-    uint32_t refill[X86_MMU_COUNT][2];          /* reads, writes */
+    size_t fixed; /* stubs, which are never dropped */
+    /* Stubs' offsets; 0 is the one for indirect branches. */
+    uint32_t enter, slow, leave, vec_load, x87_load, tsc;
+    uint32_t refill[X86_MMU_COUNT][2];                                   /* reads, writes */
     uint32_t string[X86_MMU_COUNT][BT_STRING_OPS][4][BT_STRING_REPEATS]; /* by log2 of the element's size */
 };
 

@@ -120,6 +120,8 @@ static int bt_vcpu_init(struct vcpu *vcpu, struct error *err)
     bv->frame->self = bv->frame;
     bv->frame->cpu = &vcpu->cpu;
     bv->frame->vec_dead = 1;
+    bv->frame->x87_dead = 1;
+    bv->frame->x87_image = ALIGN_UP((uint64_t)(uintptr_t)bv->frame->x87_room, 64);
     bv->frame->host_mxcsr = X86_MXCSR_INIT;
     init_shadow(bv);
     vcpu->cpu.tlb = &bv->frame->tlb;
@@ -165,6 +167,7 @@ uint32_t bt_state_key(const struct x86_cpu *cpu)
 {
     const struct x86_state *s = &cpu->s;
     bool alignment = s->cr0 & X86_CR0_AM && s->rflags & X86_FL_AC && cpu->cpl == 3;
+    bool x87 = ~s->x87.fcw & X86_FSW_EXCEPTIONS || s->x87.fsw & X86_FSW_ES;
     bool unmasked = (s->mxcsr & X86_MXCSR_MASKS) != X86_MXCSR_MASKS;
     bool wide_stack = cpu->mode == X86_MODE_64 || s->seg[X86_SS].attr & X86_SEG_DB;
 
@@ -173,7 +176,7 @@ uint32_t bt_state_key(const struct x86_cpu *cpu)
            (uint32_t) !!(s->cr4 & X86_CR4_OSXSAVE) << 11 | (uint32_t) !!(s->rflags & X86_FL_VM) << 12 |
            (alignment ? BT_KEY_ALIGNED : 0U) | (uint32_t)(s->xcr0 >> 1 & 3) << 14 |
            (uint32_t)cpu->mmu_index << 16 | (unmasked ? BT_KEY_UNMASKED : 0U) |
-           (s->cr4 & X86_CR4_SMAP ? BT_KEY_SMAP : 0U);
+           (s->cr4 & X86_CR4_SMAP ? BT_KEY_SMAP : 0U) | (x87 ? BT_KEY_X87 : 0U);
 }
 
 /* After an instruction or event that may have changed more than registers and memory. */

@@ -27,6 +27,7 @@ struct bt_site *bt_new_site(struct bt_translation *t, enum bt_site_kind kind)
     site->vec = t->vec_live;
     site->key = t->key;
     site->shadow = t->now == t->shadow_of;
+    site->x87 = t->x87_live;
     return site;
 }
 

@@ -10,6 +10,7 @@
 #include "engine/bt/map.h"
 #include "engine/bt/refill.h"
 #include "engine/bt/strings.h"
+#include "engine/bt/x87.h"
 
 #define CPU(member) ((int32_t)offsetof(struct x86_cpu, member))
 
@@ -114,6 +115,8 @@ static void put_save_all(struct emit *e, bool avx)
     skip = put_if_vec_live(e);
     put_vec_save(e, avx);
     emit_patch(e, skip, emit_offset(e));
+    if (avx)
+        bt_put_x87_save(e);
 }
 
 static void put_pushes(struct emit *e)
@@ -173,9 +176,18 @@ static void make_indirect(struct emit *e, bool avx)
     put_out(e);
 }
 
+/* if (!site->what) skip what follows; returns the place to patch. */
+static uint32_t put_unless_site(struct emit *e, size_t what)
+{
+    emit_load(e, HOST_RCX, HOST_FRAME(site));
+    emit_rm(e, 0, 0x80, 7, host_at(HOST_RCX, (int32_t)what)); /* cmp byte */
+    put8(e, 0);
+    return emit_jcc(e, 4, 0);
+}
+
 static void make_slow(struct emit *e, bool avx, struct bt_code *code)
 {
-    uint32_t out, no_vec;
+    uint32_t out, no_vec, no_x87;
 
     code->slow = emit_offset(e);
     put_take_site(e);
@@ -189,12 +201,12 @@ static void make_slow(struct emit *e, bool avx, struct bt_code *code)
     emit_rr(e, EMIT_W, 0x85, HOST_RAX, HOST_RAX); /* test */
     out = emit_jcc(e, 4, 0);
     emit_store(e, HOST_RAX, HOST_FRAME(target));
-    emit_load(e, HOST_RCX, HOST_FRAME(site));
-    emit_rm(e, 0, 0x80, 7, host_at(HOST_RCX, (int32_t)offsetof(struct bt_site, vec))); /* cmp byte */
-    put8(e, 0);
-    no_vec = emit_jcc(e, 4, 0);
+    no_vec = put_unless_site(e, offsetof(struct bt_site, vec));
     put_vec_load(e, avx);
     emit_patch(e, no_vec, emit_offset(e));
+    no_x87 = put_unless_site(e, offsetof(struct bt_site, x87));
+    bt_put_x87_load(e);
+    emit_patch(e, no_x87, emit_offset(e));
     put_resume(e);
     emit_patch(e, out, emit_offset(e));
     put_out(e);
@@ -258,6 +270,10 @@ void bt_stubs_make(struct bt_vm *bvm)
     put8(&e, 0xc3);
     emit_align(&e, 0, 64);
     bt_refill_make(bvm, &e);
+    code->x87_load = emit_offset(&e);
+    bt_put_x87_load(&e);
+    put8(&e, 0xc3);
+    emit_align(&e, 0, 64);
     bt_strings_make(bvm, &e);
     emit_align(&e, 0, 64);
     code->used = code->fixed = emit_offset(&e);

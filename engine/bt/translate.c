@@ -7,6 +7,7 @@
 
 #include "base/bytes.h"
 #include "engine/bt/strings.h"
+#include "engine/bt/x87.h"
 #include "x86/cpuid.h"
 
 #define PLAIN_INSNS 8
@@ -118,7 +119,7 @@ bool bt_is_inline(const struct bt_translation *t, const struct x86_insn *insn)
     if (stack && (t->bv->key & BT_KEY_ALIGNED || !(t->wide || t->cpu->s.seg[X86_SS].attr & X86_SEG_DB)))
         return false;
     return bt_is_special(insn, t->wide) || bt_is_system(t, insn) || bt_is_odd(t, insn) ||
-           bt_is_native(t, insn);
+           bt_is_x87(t, insn) || bt_is_native(t, insn);
 }
 
 /* ---- entries ---- */
@@ -173,8 +174,8 @@ static void put_insn(struct bt_translation *t)
     unsigned first = t->later_count;
 
     bt_flags_before(t);
-    if (!t->is_inline[t->now] ||
-        !(bt_put_string(t) || bt_put_odd(t) || bt_put_special(t) || bt_put_system(t) || bt_put_native(t)))
+    if (!t->is_inline[t->now] || !(bt_put_string(t) || bt_put_odd(t) || bt_put_x87(t) || bt_put_special(t) ||
+                                   bt_put_system(t) || bt_put_native(t)))
         bt_put_generic(t);
     for (unsigned i = first; i < t->later_count; i++) {
         if (t->later[i].kind == BT_LATER_ACCESS)
@@ -261,6 +262,7 @@ struct bt_block *bt_translate(struct bt_vcpu *bv, struct bt_page *page, bool pla
     t->key = bv->key;
     t->shadow_of = BT_MAX_INSNS;
     t->vec_live = false;
+    t->x87_live = false;
     t->counting = bvm->vm->icount.on;
     t->count = t->bytes = t->later_count = 0;
     t->now = 0;

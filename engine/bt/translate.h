@@ -75,7 +75,7 @@ struct bt_translation {
     unsigned offset, bytes, count; /* offset of rip in the page */
     unsigned now;                  /* the instruction in work */
     bool plain, wide;              /* wide: 64-bit mode */
-    bool vec_live;                 /* checked in this block */
+    bool vec_live, x87_live;       /* checked in this block */
     bool counting;                 /* --icount */
     enum bt_flags flags;
     uint8_t recipe; /* the instruction whose flags they are, while BT_FLAGS_RECIPE */
