@@ -149,8 +149,8 @@ static int print_folded(struct profile *p)
             ;
         fprintf(out, "%s %zu\n", p->stack[i], n);
     }
-    r = ferror(out);
-    if (p->output ? fclose(out) : fflush(out))
+    r = fflush(out) || ferror(out);
+    if (p->output && fclose(out))
         r = -1;
     if (r)
         fprintf(stderr, "batuta profile: the output cannot be written: %s\n", strerror(errno));

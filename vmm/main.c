@@ -151,7 +151,8 @@ static int make_cpus(struct vmm *vmm, struct error *err)
     if (!engine)
         return -err->code;
     if (vmm->options.perf_map && !engine->dump_code)
-        return error_set(err, EINVAL, "--perf-map: the %s engine, which was chosen, does not translate: say --engine bt",
+        return error_set(err, EINVAL,
+                         "--perf-map: the %s engine, which was chosen, does not translate: say --engine bt",
                          engine->name);
     config.software_engine = !engine->own_tsc;
     r = x86_cpuid_build(&vmm->vm.cpuid, &config, err);

@@ -188,7 +188,8 @@ const struct option option_table[] = {
      .offset = AT(perf_map)},
     {.name = "guest-symbols",
      .arg = "FILE",
-     .help = "with --perf-map: names of guest functions: System.map, a copy of /proc/kallsyms, or an ELF file",
+     .help =
+         "with --perf-map: names of guest functions: System.map, a copy of /proc/kallsyms, or an ELF file",
      .kind = OPT_PATH,
      .offset = AT(guest_symbols),
      .complete = "file"},

@@ -187,9 +187,9 @@ struct x86_tlb_context {
 
 #define X86_TLB_TABLE_PAGES 64
 
-#define X86_TLB_DROPS      32 /* that are remembered */
-#define X86_TLB_DROP_LOCAL 63
-#define X86_TLB_DROP_ALL   64
+#define X86_TLB_DROPS       32 /* that are remembered */
+#define X86_TLB_DROP_LOCAL  63
+#define X86_TLB_DROP_ALL    64
 
 struct x86_tlb {
     struct x86_tlb_entry entry[X86_TLB_TABLES][X86_TLB_SIZE];
