@@ -251,11 +251,17 @@ enum bt_string_op {
 };
 enum bt_string_repeat { BT_STRING_ONCE, BT_STRING_REP, BT_STRING_REPNE, BT_STRING_REPEATS };
 
+struct bt_mapping {
+    void *room; /* with what is around it; NULL: none */
+    size_t size;
+};
+
 struct bt_code {
     uint8_t *write;      /* the writable mapping */
     const uint8_t *exec; /* the executable one, below 2 GiB */
     size_t size;
     size_t used;
+    struct bt_mapping mapping[2];
     size_t fixed; /* stubs, which are never dropped */
     /* Stubs' offsets; 0 is the one for indirect branches. */
     uint32_t enter, slow, leave, vec_load, x87_load, tsc;
@@ -408,6 +414,8 @@ uint32_t bt_state_key(const struct x86_cpu *cpu);
 /* ---- code.c: the code cache's memory ---- */
 int bt_code_init(struct bt_vm *bvm, size_t size, struct error *err);
 void bt_code_finish(struct bt_vm *bvm);
+/* These bytes of the cache will be used: from the host's large pages if it has some, for fewer TLB misses. */
+void bt_code_want_large(const struct bt_vm *bvm, size_t from, size_t to);
 /* The address of the frame for translated code, as GS. */
 void bt_set_gs(const struct bt_vm *bvm, struct bt_frame *frame);
 

@@ -14,6 +14,10 @@
 #include "engine/bt/bt-internal.h"
 
 #define HWCAP2_FSGSBASE BIT(1)
+#define BT_LARGE_PAGE   MIB(2)
+#ifndef MADV_COLLAPSE
+#define MADV_COLLAPSE 25
+#endif
 
 static void cpuid(uint32_t leaf, uint32_t sub, uint32_t out[4])
 {
@@ -58,23 +62,36 @@ static bool host_shifts_make_flags(void)
     return same;
 }
 
+/* The cache's memory once more, at an address where the host's large pages fit. */
+static void *map_cache(struct bt_mapping *m, int fd, size_t size, int rights, int flags)
+{
+    void *p;
+
+    m->size = size + BT_LARGE_PAGE;
+    m->room = mmap(NULL, m->size, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | flags, -1, 0);
+    if (m->room == MAP_FAILED) {
+        m->room = NULL;
+        return NULL;
+    }
+    p = mmap((void *)ALIGN_UP((uintptr_t)m->room, BT_LARGE_PAGE), size, rights, MAP_SHARED | MAP_FIXED, fd,
+             0);
+    return p == MAP_FAILED ? NULL : p;
+}
+
 int bt_code_init(struct bt_vm *bvm, size_t size, struct error *err)
 {
     struct bt_code *c = &bvm->code;
-    void *w = MAP_FAILED, *x = MAP_FAILED;
     int fd = memfd_create("batuta-code", MFD_CLOEXEC);
 
+    *c = (struct bt_code){.size = size};
     if (fd >= 0 && ftruncate(fd, (off_t)size) == 0) {
-        w = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
-        x = mmap(NULL, size, PROT_READ | PROT_EXEC, MAP_SHARED | MAP_32BIT, fd, 0);
+        c->write = map_cache(&c->mapping[0], fd, size, PROT_READ | PROT_WRITE, 0);
+        c->exec = map_cache(&c->mapping[1], fd, size, PROT_READ | PROT_EXEC, MAP_32BIT);
     }
-    if (w == MAP_FAILED || x == MAP_FAILED) {
+    if (!c->write || !c->exec) {
         int error = errno;
 
-        if (w != MAP_FAILED)
-            munmap(w, size);
-        if (x != MAP_FAILED)
-            munmap(x, size);
+        bt_code_finish(bvm);
         if (fd >= 0)
             close(fd);
         return error_set(
@@ -82,7 +99,6 @@ int bt_code_init(struct bt_vm *bvm, size_t size, struct error *err)
             "no executable memory for translated code (memfd_create, mmap): is it forbidden here?");
     }
     close(fd);
-    *c = (struct bt_code){.write = w, .exec = x, .size = size};
     bvm->avx = host_has_avx();
     bvm->shifts_make_flags = host_shifts_make_flags();
     bvm->fsgsbase = getauxval(AT_HWCAP2) & HWCAP2_FSGSBASE;
@@ -93,11 +109,20 @@ void bt_code_finish(struct bt_vm *bvm)
 {
     struct bt_code *c = &bvm->code;
 
-    if (!c->write)
-        return;
-    munmap(c->write, c->size);
-    munmap((void *)(uintptr_t)c->exec, c->size);
-    c->write = NULL;
+    for (unsigned i = 0; i < ARRAY_SIZE(c->mapping); i++) {
+        if (c->mapping[i].room)
+            munmap(c->mapping[i].room, c->mapping[i].size);
+    }
+    *c = (struct bt_code){0};
+}
+
+void bt_code_want_large(const struct bt_vm *bvm, size_t from, size_t to)
+{
+    from = ALIGN_DOWN(from, BT_LARGE_PAGE);
+    to = MIN(ALIGN_UP(to, BT_LARGE_PAGE), ALIGN_DOWN(bvm->code.size, BT_LARGE_PAGE));
+    /* Unlike MADV_HUGEPAGE, that is done whatever the host's settings for shared memory say. */
+    if (from < to)
+        madvise(bvm->code.write + from, to - from, MADV_COLLAPSE);
 }
 
 void bt_set_gs(const struct bt_vm *bvm, struct bt_frame *frame)

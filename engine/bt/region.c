@@ -33,6 +33,7 @@ static void start(struct bt_vm *bvm, unsigned i)
     r->data_used = 0;
     r->blocks = NULL;
     bvm->code.used = i ? r->code : bvm->code.fixed;
+    bt_code_want_large(bvm, r->code, r->code + rs->size);
 }
 
 int bt_regions_init(struct bt_vm *bvm)
