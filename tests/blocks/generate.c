@@ -384,19 +384,6 @@ static void put_pointer(struct maker *m)
     put32(it, (uint32_t)DATA_BASE + (below(&m->r, 0x2000) & (one_in(&m->r, 2) ? ~63U : ~0U)));
 }
 
-/* Another stack, and pushes; the first one of what crosses into the next page, mostly. */
-static void put_stack(struct maker *m)
-{
-    struct item *it = new_item(m);
-
-    put(it, 0xbc); /* mov esp, … */
-    put32(it, (uint32_t)STACK_BASE + 64 + below(&m->r, 0x1f00 / 8) * 8);
-    put_n(it, "\xff\x34\x25", 3); /* push […] */
-    put32(it, (uint32_t)DATA_BASE + 0x1000 - below(&m->r, 10));
-    for (unsigned n = below(&m->r, 4); n; n--)
-        put(it, (uint8_t)((one_in(&m->r, 3) ? 0x58 : 0x50) + below(&m->r, 2)));
-}
-
 /* PUSHF, a bit or two, POPF; STI; CLI. */
 static void put_flags(struct maker *m)
 {
@@ -455,10 +442,9 @@ static void put_system(struct maker *m)
 
 static void put_something(struct maker *m)
 {
-    static void (*const seldom[])(struct maker * m) = {put_jcc,   put_jcc,    put_jcc,     put_jump,
-                                                       put_call,  put_return, put_loop,    put_indirect,
-                                                       put_store, put_string, put_pointer, put_flags,
-                                                       put_stack};
+    static void (*const seldom[])(struct maker * m) = {
+        put_jcc,      put_jcc,   put_jcc,    put_jump,    put_call,  put_return,     put_loop,
+        put_indirect, put_store, put_string, put_pointer, put_flags, generate_stack, generate_absolute};
     bool system = is_64(m) && (m->block->in.lstar || !m->block->user);
 
     if (m->floating && one_in(&m->r, 2))
