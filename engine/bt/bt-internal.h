@@ -406,6 +406,9 @@ static inline void bt_unlock(struct bt_vm *bvm)
 uint32_t bt_state_key(const struct x86_cpu *cpu);
 
 /* ---- code.c: the code cache's memory ---- */
+/* Can there be a code cache here, and can what lies in it run? */
+int bt_code_probe(struct error *err);
+/* size 0: the default, or less where the host does not give that. */
 int bt_code_init(struct bt_vm *bvm, size_t size, struct error *err);
 void bt_code_finish(struct bt_vm *bvm);
 /* The address of the frame for translated code, as GS. */

@@ -6,6 +6,7 @@
  */
 #include <asm/prctl.h>
 #include <errno.h>
+#include <string.h>
 #include <sys/auxv.h>
 #include <sys/mman.h>
 #include <sys/syscall.h>
@@ -14,6 +15,12 @@
 #include "engine/bt/bt-internal.h"
 
 #define HWCAP2_FSGSBASE BIT(1)
+/* arch_prctl()'s, younger than our headers. */
+#define SHSTK_STATUS 0x5005
+#define SHSTK_ON     BIT(0)
+
+/* What is tried at the least where the host has limits (ulimit -f, -v) and nobody said how much. */
+#define CACHE_LEAST MIB(4)
 
 static void cpuid(uint32_t leaf, uint32_t sub, uint32_t out[4])
 {
@@ -58,34 +65,91 @@ static bool host_shifts_make_flags(void)
     return same;
 }
 
+static void unmap(void *map, size_t size)
+{
+    if (map != MAP_FAILED)
+        munmap(map, size);
+}
+
+/* Both mappings, or neither. 0 or a negative errno. */
+static int map_twice(size_t size, void **write, void **exec)
+{
+    void *w = MAP_FAILED, *x = MAP_FAILED;
+    int fd = memfd_create("batuta-code", MFD_CLOEXEC), error;
+
+    if (fd < 0)
+        return -errno;
+    if (ftruncate(fd, (off_t)size) == 0) {
+        w = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+        if (w != MAP_FAILED)
+            x = mmap(NULL, size, PROT_READ | PROT_EXEC, MAP_SHARED | MAP_32BIT, fd, 0);
+    }
+    error = errno;
+    close(fd);
+    if (x == MAP_FAILED) {
+        unmap(w, size);
+        return -error;
+    }
+    *write = w;
+    *exec = x;
+    return 0;
+}
+
+static int no_memory(int error, struct error *err)
+{
+    return error_set(err, error,
+                     "no executable memory below 2 GiB for translated code (memfd_create, mmap: %s): is it "
+                     "forbidden here?",
+                     strerror(error));
+}
+
+static bool host_has_fsgsbase(void)
+{
+    return getauxval(AT_HWCAP2) & HWCAP2_FSGSBASE;
+}
+
+/* Translated code returns to where no CALL of the host's came from. */
+static bool host_checks_returns(void)
+{
+    uint64_t features = 0;
+
+    return syscall(SYS_arch_prctl, SHSTK_STATUS, &features) == 0 && features & SHSTK_ON;
+}
+
+int bt_code_probe(struct error *err)
+{
+    void *w, *x;
+    int r;
+
+    if (host_checks_returns())
+        return error_set(err, ENOTSUP,
+                         "the processor's shadow stacks are on in this program: unset GLIBC_TUNABLES's "
+                         "x86_shstk");
+    if (!host_has_fsgsbase() && syscall(SYS_arch_prctl, ARCH_SET_GS, 0UL) < 0)
+        return error_set(err, errno, "arch_prctl(ARCH_SET_GS) is forbidden here");
+    r = map_twice(CACHE_LEAST, &w, &x);
+    if (r < 0)
+        return no_memory(-r, err);
+    munmap(w, CACHE_LEAST);
+    munmap(x, CACHE_LEAST);
+    return 0;
+}
+
 int bt_code_init(struct bt_vm *bvm, size_t size, struct error *err)
 {
-    struct bt_code *c = &bvm->code;
-    void *w = MAP_FAILED, *x = MAP_FAILED;
-    int fd = memfd_create("batuta-code", MFD_CLOEXEC);
+    size_t least = size ? size : CACHE_LEAST;
+    void *w, *x;
+    int r;
 
-    if (fd >= 0 && ftruncate(fd, (off_t)size) == 0) {
-        w = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
-        x = mmap(NULL, size, PROT_READ | PROT_EXEC, MAP_SHARED | MAP_32BIT, fd, 0);
-    }
-    if (w == MAP_FAILED || x == MAP_FAILED) {
-        int error = errno;
-
-        if (w != MAP_FAILED)
-            munmap(w, size);
-        if (x != MAP_FAILED)
-            munmap(x, size);
-        if (fd >= 0)
-            close(fd);
-        return error_set(
-            err, error,
-            "no executable memory for translated code (memfd_create, mmap): is it forbidden here?");
-    }
-    close(fd);
-    *c = (struct bt_code){.write = w, .exec = x, .size = size};
+    size = size ? size : VM_CODE_CACHE_DEFAULT;
+    while ((r = map_twice(size, &w, &x)) < 0 && size > least)
+        size /= 2;
+    if (r < 0)
+        return no_memory(-r, err);
+    bvm->code = (struct bt_code){.write = w, .exec = x, .size = size};
     bvm->avx = host_has_avx();
     bvm->shifts_make_flags = host_shifts_make_flags();
-    bvm->fsgsbase = getauxval(AT_HWCAP2) & HWCAP2_FSGSBASE;
+    bvm->fsgsbase = host_has_fsgsbase();
     return 0;
 }
 
