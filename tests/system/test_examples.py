@@ -118,7 +118,7 @@ def goes_on(folder, command):
             if "stats" in line:
                 assert out.startswith("engine ")
             if "profile" in line:
-                assert all(re.fullmatch(r"cpu[01];.* \d+", text) for text in (folder / "web.folded").read_text().splitlines())
+                assert all(re.fullmatch(r"cpu\d+;.* \d+", text) for text in (folder / "web.folded").read_text().splitlines())
         assert vm.end() == STOPPED
     with start(folder, command) as vm:
         vm.type("\n")

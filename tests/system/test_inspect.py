@@ -16,8 +16,8 @@ from harness import ENGINE, STOPPED, Guest, GuestError, batuta
 only_bt = pytest.mark.skipif(ENGINE != "bt", reason="only bt translates")
 SMALL = ("--memory", "256M", "--net", "none")
 # Most of its time is spent in one function of the kernel.
-BUSY_KERNEL = "cat /dev/urandom >/dev/null &"
-BUSY_USER = "sh -c 'while :; do :; done' &"
+BUSY_KERNEL = "{ cat /dev/urandom >/dev/null & }"
+BUSY_USER = "{ sh -c 'while :; do :; done' & }"
 
 
 def quit_vm(guest):
