@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * The code cache's memory: one memfd mapped twice, once writable and once
- * executable, so that no page is ever both. The executable mapping lies below
+ * The code cache's memory: one piece of it mapped twice, once writable and once
+ * executable, so that no mapping is ever both. The executable mapping lies below
  * 2 GiB: jump tables hold 32-bit offsets, which LEA turns into addresses.
  */
 #include <asm/prctl.h>
@@ -19,7 +19,7 @@
 #define SHSTK_STATUS 0x5005
 #define SHSTK_ON     BIT(0)
 
-/* What is tried at the least where the host has limits (ulimit -f, -v) and nobody said how much. */
+/* What is tried at the least where the host has limits (ulimit -v) and nobody said how much. */
 #define CACHE_LEAST MIB(4)
 
 static void cpuid(uint32_t leaf, uint32_t sub, uint32_t out[4])
@@ -65,40 +65,34 @@ static bool host_shifts_make_flags(void)
     return same;
 }
 
-static void unmap(void *map, size_t size)
-{
-    if (map != MAP_FAILED)
-        munmap(map, size);
-}
-
-/* Both mappings, or neither. 0 or a negative errno. */
+/*
+ * Both mappings, or neither. 0 or a negative errno. mremap() of no bytes maps shared memory once more. Memory
+ * without a file, as perf looks into /tmp/perf-PID.map for that only.
+ */
 static int map_twice(size_t size, void **write, void **exec)
 {
-    void *w = MAP_FAILED, *x = MAP_FAILED;
-    int fd = memfd_create("batuta-code", MFD_CLOEXEC), error;
+    void *x = mmap(NULL, size, PROT_READ | PROT_EXEC, MAP_SHARED | MAP_ANONYMOUS | MAP_32BIT, -1, 0), *w;
+    int error;
 
-    if (fd < 0)
+    if (x == MAP_FAILED)
         return -errno;
-    if (ftruncate(fd, (off_t)size) == 0) {
-        w = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
-        if (w != MAP_FAILED)
-            x = mmap(NULL, size, PROT_READ | PROT_EXEC, MAP_SHARED | MAP_32BIT, fd, 0);
+    w = mremap(x, 0, size, MREMAP_MAYMOVE);
+    if (w != MAP_FAILED && mprotect(w, size, PROT_READ | PROT_WRITE) == 0) {
+        *write = w;
+        *exec = x;
+        return 0;
     }
     error = errno;
-    close(fd);
-    if (x == MAP_FAILED) {
-        unmap(w, size);
-        return -error;
-    }
-    *write = w;
-    *exec = x;
-    return 0;
+    if (w != MAP_FAILED)
+        munmap(w, size);
+    munmap(x, size);
+    return -error;
 }
 
 static int no_memory(int error, struct error *err)
 {
     return error_set(err, error,
-                     "no executable memory below 2 GiB for translated code (memfd_create, mmap: %s): is it "
+                     "no executable memory below 2 GiB for translated code (mmap, mremap: %s): is it "
                      "forbidden here?",
                      strerror(error));
 }
