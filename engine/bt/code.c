@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * The code cache's memory: one memfd mapped twice, once writable and once
- * executable, so that no page is ever both. The executable mapping lies below
+ * The code cache's memory: one piece of it mapped twice, once writable and once
+ * executable, so that no mapping is ever both. The executable mapping lies below
  * 2 GiB: jump tables hold 32-bit offsets, which LEA turns into addresses.
  */
 #include <asm/prctl.h>
@@ -23,7 +23,7 @@
 #define SHSTK_STATUS 0x5005
 #define SHSTK_ON     BIT(0)
 
-/* What is tried at the least where the host has limits (ulimit -f, -v) and nobody said how much. */
+/* What is tried at the least where the host has limits (ulimit -v) and nobody said how much. */
 #define CACHE_LEAST MIB(4)
 
 static void cpuid(uint32_t leaf, uint32_t sub, uint32_t out[4])
@@ -69,8 +69,8 @@ static bool host_shifts_make_flags(void)
     return same;
 }
 
-/* The cache's memory once more, at an address where the host's large pages fit. 0 or a negative errno. */
-static int map_cache(struct bt_mapping *m, int fd, size_t size, int rights, int flags)
+/* Room for the cache at an address where the host's large pages fit. 0 or a negative errno. */
+static int make_room(struct bt_mapping *m, size_t size, int flags)
 {
     void *room = mmap(NULL, size + BT_LARGE_PAGE, PROT_NONE,
                       MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | flags, -1, 0);
@@ -79,7 +79,7 @@ static int map_cache(struct bt_mapping *m, int fd, size_t size, int rights, int 
         return -errno;
     *m = (struct bt_mapping){.room = room, .size = size + BT_LARGE_PAGE};
     m->cache = (void *)ALIGN_UP((uintptr_t)room, BT_LARGE_PAGE);
-    return mmap(m->cache, size, rights, MAP_SHARED | MAP_FIXED, fd, 0) == MAP_FAILED ? -errno : 0;
+    return 0;
 }
 
 static void unmap(struct bt_mapping m[2])
@@ -91,19 +91,21 @@ static void unmap(struct bt_mapping m[2])
     }
 }
 
-/* The writable mapping and the executable one, or neither. 0 or a negative errno. */
+/*
+ * The writable mapping and the executable one, or neither. 0 or a negative errno. mremap() of no bytes maps
+ * shared memory once more. Memory without a file, as perf looks into /tmp/perf-PID.map for that only.
+ */
 static int map_twice(struct bt_mapping m[2], size_t size)
 {
-    int fd = memfd_create("batuta-code", MFD_CLOEXEC), r;
+    int r = make_room(&m[0], size, 0);
 
-    if (fd < 0)
-        return -errno;
-    r = ftruncate(fd, (off_t)size) < 0 ? -errno : 0;
     if (r == 0)
-        r = map_cache(&m[0], fd, size, PROT_READ | PROT_WRITE, 0);
-    if (r == 0)
-        r = map_cache(&m[1], fd, size, PROT_READ | PROT_EXEC, MAP_32BIT);
-    close(fd);
+        r = make_room(&m[1], size, MAP_32BIT);
+    if (r == 0 && (mmap(m[1].cache, size, PROT_READ | PROT_EXEC, MAP_SHARED | MAP_ANONYMOUS | MAP_FIXED, -1,
+                        0) == MAP_FAILED ||
+                   mremap(m[1].cache, 0, size, MREMAP_MAYMOVE | MREMAP_FIXED, m[0].cache) == MAP_FAILED ||
+                   mprotect(m[0].cache, size, PROT_READ | PROT_WRITE) < 0))
+        r = -errno;
     if (r < 0)
         unmap(m);
     return r;
@@ -112,7 +114,7 @@ static int map_twice(struct bt_mapping m[2], size_t size)
 static int no_memory(int error, struct error *err)
 {
     return error_set(err, error,
-                     "no executable memory below 2 GiB for translated code (memfd_create, mmap: %s): is it "
+                     "no executable memory below 2 GiB for translated code (mmap, mremap: %s): is it "
                      "forbidden here?",
                      strerror(error));
 }

@@ -142,7 +142,7 @@ def test_no_code():
 
 @only_bt
 @pytest.mark.skipif(not shutil.which("perf"), reason="there is no perf")
-@pytest.mark.parametrize("cache", ["64M", "4M"])
+@pytest.mark.parametrize("cache", ["256M", "4M"])
 def test_perf_map(tmp_path, cache):
     symbols = tmp_path / "kallsyms"
     with Guest(*SMALL, control=True, append="console=ttyS0 nokaslr") as guest:
