@@ -91,8 +91,7 @@ int vm_engine_init(struct vm *vm, const struct engine_ops *engine, struct error 
     int r;
 
     if (vm->icount.on && !engine->can_count)
-        return error_set(err, ENOTSUP,
-                         "--icount: the %s engine cannot count instructions: use --engine interp",
+        return error_set(err, ENOTSUP, "--icount: the %s engine cannot count instructions: use --engine bt",
                          engine->name);
     vm->engine = engine;
     if (engine->vm_init && (r = engine->vm_init(vm, err)) < 0) {

@@ -20,7 +20,7 @@ enum verdict { GOOD, POOR, MISSING };
 
 struct finding {
     enum verdict verdict;
-    char text[512];
+    char text[640];
     char cost[256]; /* empty if good */
     char mend[256];
 };
@@ -45,7 +45,7 @@ static int try_open(const char *path, int flags)
 }
 
 static const char *const NO_KVM =
-    "guests run on batuta's own interpreter: every OS works, far slower than the machine";
+    "guests run on batuta's own CPU engine: every OS works, but slower than on the machine's processor";
 
 static void check_kvm(struct finding *f)
 {
@@ -78,6 +78,28 @@ static void check_kvm(struct finding *f)
              "this KVM emulates ring 0 and is slower than our own engine, which --engine auto takes instead");
     snprintf(f->mend, sizeof(f->mend),
              "a machine or cloud instance with VT-x, AMD-V or nested virtualization");
+}
+
+/* Which one --engine auto takes. After check_kvm(), which measures. */
+static void check_engine(struct finding *f)
+{
+    struct error slower = {0}, err = {0};
+    const struct engine_ops *engine = engine_choose(ENGINE_AUTO, false, &slower, &err);
+
+    if (!engine) {
+        say(f, MISSING, err.text, "no VM can start",
+            "allow memfd_create and executable mappings of it, in the seccomp profile or the SELinux policy");
+    } else if (slower.code) {
+        snprintf(f->text, sizeof(f->text), "%s: bt, the translator, cannot run: %s", engine->name,
+                 slower.text);
+        f->verdict = POOR;
+        snprintf(f->cost, sizeof(f->cost), "guests are interpreted: several times slower than translated");
+        snprintf(
+            f->mend, sizeof(f->mend),
+            "allow what is missing, in the seccomp profile, the SELinux policy or the limits (ulimit -v)");
+    } else {
+        say(f, GOOD, engine->name, NULL, NULL);
+    }
 }
 
 static void check_tun(struct finding *f)
@@ -216,6 +238,7 @@ static const struct check {
     void (*run)(struct finding *finding);
 } checks[] = {
     {"kvm", "KVM", check_kvm},
+    {"engine", "CPU engine of --engine auto", check_engine},
     {"cpu", "CPU level", check_cpu},
     {"memfd", "anonymous memory files", check_memfd},
     {"io_uring", "io_uring", check_io_uring},
@@ -262,7 +285,7 @@ int doctor(int argc, char *const *argv)
         struct finding f = {0};
 
         checks[i].run(&f);
-        fatal |= f.verdict == MISSING && checks[i].run == check_memfd;
+        fatal |= f.verdict == MISSING && (checks[i].run == check_memfd || checks[i].run == check_engine);
         if (json)
             json_array_append_new(rows, as_json(&checks[i], &f));
         else

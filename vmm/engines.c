@@ -14,8 +14,8 @@ static const struct {
     const struct engine_ops *ops;
 } engines[] = {
     {ENGINE_KVM, &kvm_engine},
+    {ENGINE_BT, &bt_engine},
     {ENGINE_INTERP, &interp_engine},
-    {ENGINE_BT, &bt_engine}, /* young: only if asked for */
 };
 
 int engine_kvm_speed(uint64_t *instructions_per_second, struct error *err)
@@ -48,25 +48,28 @@ static bool too_slow(enum opt_engine choice)
     return speed < ENGINE_KVM_WORTH;
 }
 
-const struct engine_ops *engine_choose(int choice, bool count, struct error *err)
+const struct engine_ops *engine_choose(int choice, bool count, struct error *slower, struct error *err)
 {
+    struct error why = {0};
+
     for (size_t i = 0; i < ARRAY_SIZE(engines); i++) {
         const struct engine_ops *ops = engines[i].ops;
-        struct error why = {0};
 
         if (choice != ENGINE_AUTO && choice != (int)engines[i].choice)
             continue;
         if (choice == ENGINE_AUTO && count && !ops->can_count)
             continue;
-        if (ops->probe && ops->probe(&why) < 0) {
-            if (choice == ENGINE_AUTO)
-                continue;
-            error_set(err, why.code ? why.code : ENODEV, "--engine %s: %s", ops->name, why.text);
+        why.code = 0;
+        if (ops->probe(&why) == 0) {
+            if (choice != ENGINE_AUTO || !too_slow(engines[i].choice))
+                return ops;
+        } else if (choice != ENGINE_AUTO) {
+            error_set(err, why.code, "--engine %s: %s", ops->name, why.text);
             return NULL;
+        } else if (engines[i].choice == ENGINE_BT) {
+            error_set(slower, why.code, "%s", why.text);
         }
-        if (choice != ENGINE_AUTO || !too_slow(engines[i].choice))
-            return ops;
     }
-    error_set(err, ENODEV, "no CPU engine can run on this machine: see batuta doctor");
+    error_set(err, why.code ? why.code : ENODEV, "no CPU engine can run on this machine: %s", why.text);
     return NULL;
 }

@@ -11,9 +11,12 @@ struct vcpu;
 /* Fewer ring-0 instructions a second than this, and our own engine is faster than KVM. */
 #define ENGINE_KVM_WORTH 100000000ULL
 
-/* The one that is asked for, if it can run here; or the best that can, and counts instructions if that is
- * wanted. NULL with an error. */
-const struct engine_ops *engine_choose(int choice, bool count, struct error *err);
+/*
+ * The one that is asked for, if it can run here; or the best that can, and counts
+ * instructions if that is wanted. NULL with an error. slower: why the translator was
+ * passed over, for one that is slower; otherwise left as it is.
+ */
+const struct engine_ops *engine_choose(int choice, bool count, struct error *slower, struct error *err);
 
 /* What a vCPU's engine did, a line each; "" if it does not count. The vCPU stands still. */
 void engine_statistics(struct vcpu *vcpu, char *buf, size_t size);

@@ -99,7 +99,6 @@ int lifecycle_init(struct vmm *vmm, struct error *err)
         sigaddset(&set, numbers[i]);
     sigprocmask(SIG_BLOCK, &set, NULL);
     signal(SIGPIPE, SIG_IGN);
-    signal(SIGXFSZ, SIG_IGN); /* past ulimit -f a write fails, as on a full disk */
     signal(SIGTTOU, SIG_IGN); /* restoring the terminal from the background must not stop us */
     vmm->grace = (struct loop_timer){.fn = grace_over, .opaque = vmm};
     vmm->signals = (struct loop_fd){.events = LOOP_READ, .fn = on_signal, .opaque = vmm};

@@ -5,6 +5,7 @@
  * takes them down in reverse.
  */
 #include <fcntl.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -140,7 +141,8 @@ static int make_cpus(struct vmm *vmm, struct error *err)
 {
     static const enum x86_cpu_level levels[] = {
         [CPU_V2] = X86_CPU_V2, [CPU_V3] = X86_CPU_V3, [CPU_HOST] = X86_CPU_HOST};
-    const struct engine_ops *engine = engine_choose(vmm->options.engine, vmm->options.icount, err);
+    struct error slower = {0};
+    const struct engine_ops *engine = engine_choose(vmm->options.engine, vmm->options.icount, &slower, err);
     struct x86_cpuid_config config = {
         .level = levels[vmm->options.cpu],
         .vcpus = vmm->vm.vcpu_count,
@@ -150,6 +152,9 @@ static int make_cpus(struct vmm *vmm, struct error *err)
 
     if (!engine)
         return -err->code;
+    if (slower.code)
+        vm_log(&vmm->vm, LOG_WARN, "the guest will be slow: it is interpreted, not translated: %s",
+               slower.text);
     if (vmm->options.perf_map && !engine->dump_code)
         return error_set(err, EINVAL,
                          "--perf-map: the %s engine, which was chosen, does not translate: say --engine bt",
@@ -405,6 +410,7 @@ int main(int argc, char **argv)
     int status, r;
 
     open_standard_descriptors();
+    signal(SIGXFSZ, SIG_IGN); /* past ulimit -f a write fails, as on a full disk */
     if (argc > 1 && !strcmp(argv[1], "--doctor"))
         return doctor(argc - 2, argv + 2);
     vmm = calloc(1, sizeof(*vmm));

@@ -330,8 +330,7 @@ int options_check(const struct run_options *o, struct error *err)
     if (o->stop_at && !o->control)
         return error_set(err, EINVAL, "--stop-at: who should let it go on? say --control SOCKET");
     if (o->icount && o->engine == ENGINE_KVM)
-        return error_set(err, EINVAL,
-                         "--icount: KVM cannot count a guest's instructions: say --engine interp");
+        return error_set(err, EINVAL, "--icount: KVM cannot count a guest's instructions: say --engine bt");
     for (unsigned i = 0; i < o->console_count; i++)
         stdio += o->console[i].kind == CONSOLE_STDIO;
     if (stdio > 1)

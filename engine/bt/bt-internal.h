@@ -257,8 +257,8 @@ enum bt_string_op {
 enum bt_string_repeat { BT_STRING_ONCE, BT_STRING_REP, BT_STRING_REPNE, BT_STRING_REPEATS };
 
 struct bt_mapping {
-    void *room; /* with what is around it; NULL: none */
-    size_t size;
+    void *cache, *room; /* the latter with what is around it; NULL: none */
+    size_t size;        /* of the room, bytes */
 };
 
 struct bt_code {
@@ -417,6 +417,9 @@ static inline void bt_unlock(struct bt_vm *bvm)
 uint32_t bt_state_key(const struct x86_cpu *cpu);
 
 /* ---- code.c: the code cache's memory ---- */
+/* Can there be a code cache here, and can what lies in it run? */
+int bt_code_probe(struct error *err);
+/* size 0: the default, or less where the host does not give that. */
 int bt_code_init(struct bt_vm *bvm, size_t size, struct error *err);
 void bt_code_finish(struct bt_vm *bvm);
 /* These bytes of the cache will be used: from the host's large pages if it has some, for fewer TLB misses. */

@@ -16,7 +16,9 @@
 
 static int bt_probe(struct error *err)
 {
-    return 0;
+    int r = bt_code_probe(err);
+
+    return r < 0 ? r : thunk_memory_probe(err);
 }
 
 static void bt_vm_finish(struct vm *vm)
@@ -53,7 +55,7 @@ static int bt_vm_init(struct vm *vm, struct error *err)
         bt_vm_finish(vm);
         return error_set(err, ENOMEM, "no memory for the translator's tables");
     }
-    r = bt_code_init(bvm, vm->code_cache ? vm->code_cache : VM_CODE_CACHE_DEFAULT, err);
+    r = bt_code_init(bvm, vm->code_cache, err);
     if (r < 0) {
         bt_vm_finish(vm);
         return r;
@@ -127,12 +129,10 @@ static int bt_vcpu_init(struct vcpu *vcpu, struct error *err)
     vcpu->cpu.tlb = &bv->frame->tlb;
     bt_refill_init(bv);
     bt_forget(bv);
-    r = thunk_memory_init(&bv->thunks);
+    r = thunk_memory_init(&bv->thunks, err);
     if (r < 0) {
         bt_vcpu_finish(vcpu);
-        return error_set(
-            err, -r,
-            "no executable memory for vector instructions (memfd_create, mmap): is it forbidden here?");
+        return r;
     }
     vcpu->cpu.thunks = &bv->thunks;
     return 0;

@@ -6,6 +6,7 @@
  */
 #include <asm/prctl.h>
 #include <errno.h>
+#include <string.h>
 #include <sys/auxv.h>
 #include <sys/mman.h>
 #include <sys/syscall.h>
@@ -18,6 +19,12 @@
 #ifndef MADV_COLLAPSE
 #define MADV_COLLAPSE 25
 #endif
+/* arch_prctl()'s, younger than our headers. */
+#define SHSTK_STATUS 0x5005
+#define SHSTK_ON     BIT(0)
+
+/* What is tried at the least where the host has limits (ulimit -f, -v) and nobody said how much. */
+#define CACHE_LEAST MIB(4)
 
 static void cpuid(uint32_t leaf, uint32_t sub, uint32_t out[4])
 {
@@ -62,58 +69,110 @@ static bool host_shifts_make_flags(void)
     return same;
 }
 
-/* The cache's memory once more, at an address where the host's large pages fit. */
-static void *map_cache(struct bt_mapping *m, int fd, size_t size, int rights, int flags)
+/* The cache's memory once more, at an address where the host's large pages fit. 0 or a negative errno. */
+static int map_cache(struct bt_mapping *m, int fd, size_t size, int rights, int flags)
 {
-    void *p;
+    void *room = mmap(NULL, size + BT_LARGE_PAGE, PROT_NONE,
+                      MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | flags, -1, 0);
 
-    m->size = size + BT_LARGE_PAGE;
-    m->room = mmap(NULL, m->size, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | flags, -1, 0);
-    if (m->room == MAP_FAILED) {
-        m->room = NULL;
-        return NULL;
+    if (room == MAP_FAILED)
+        return -errno;
+    *m = (struct bt_mapping){.room = room, .size = size + BT_LARGE_PAGE};
+    m->cache = (void *)ALIGN_UP((uintptr_t)room, BT_LARGE_PAGE);
+    return mmap(m->cache, size, rights, MAP_SHARED | MAP_FIXED, fd, 0) == MAP_FAILED ? -errno : 0;
+}
+
+static void unmap(struct bt_mapping m[2])
+{
+    for (unsigned i = 0; i < 2; i++) {
+        if (m[i].room)
+            munmap(m[i].room, m[i].size);
+        m[i] = (struct bt_mapping){0};
     }
-    p = mmap((void *)ALIGN_UP((uintptr_t)m->room, BT_LARGE_PAGE), size, rights, MAP_SHARED | MAP_FIXED, fd,
-             0);
-    return p == MAP_FAILED ? NULL : p;
+}
+
+/* The writable mapping and the executable one, or neither. 0 or a negative errno. */
+static int map_twice(struct bt_mapping m[2], size_t size)
+{
+    int fd = memfd_create("batuta-code", MFD_CLOEXEC), r;
+
+    if (fd < 0)
+        return -errno;
+    r = ftruncate(fd, (off_t)size) < 0 ? -errno : 0;
+    if (r == 0)
+        r = map_cache(&m[0], fd, size, PROT_READ | PROT_WRITE, 0);
+    if (r == 0)
+        r = map_cache(&m[1], fd, size, PROT_READ | PROT_EXEC, MAP_32BIT);
+    close(fd);
+    if (r < 0)
+        unmap(m);
+    return r;
+}
+
+static int no_memory(int error, struct error *err)
+{
+    return error_set(err, error,
+                     "no executable memory below 2 GiB for translated code (memfd_create, mmap: %s): is it "
+                     "forbidden here?",
+                     strerror(error));
+}
+
+static bool host_has_fsgsbase(void)
+{
+    return getauxval(AT_HWCAP2) & HWCAP2_FSGSBASE;
+}
+
+/* Translated code returns to where no CALL of the host's came from. */
+static bool host_checks_returns(void)
+{
+    uint64_t features = 0;
+
+    return syscall(SYS_arch_prctl, SHSTK_STATUS, &features) == 0 && features & SHSTK_ON;
+}
+
+int bt_code_probe(struct error *err)
+{
+    struct bt_mapping m[2] = {0};
+    int r;
+
+    if (host_checks_returns())
+        return error_set(err, ENOTSUP,
+                         "the processor's shadow stacks are on in this program: unset GLIBC_TUNABLES's "
+                         "x86_shstk");
+    if (!host_has_fsgsbase() && syscall(SYS_arch_prctl, ARCH_SET_GS, 0UL) < 0)
+        return error_set(err, errno, "arch_prctl(ARCH_SET_GS) is forbidden here");
+    r = map_twice(m, CACHE_LEAST);
+    if (r < 0)
+        return no_memory(-r, err);
+    unmap(m);
+    return 0;
 }
 
 int bt_code_init(struct bt_vm *bvm, size_t size, struct error *err)
 {
     struct bt_code *c = &bvm->code;
-    int fd = memfd_create("batuta-code", MFD_CLOEXEC);
+    size_t least = size ? size : CACHE_LEAST;
+    int r;
 
-    *c = (struct bt_code){.size = size};
-    if (fd >= 0 && ftruncate(fd, (off_t)size) == 0) {
-        c->write = map_cache(&c->mapping[0], fd, size, PROT_READ | PROT_WRITE, 0);
-        c->exec = map_cache(&c->mapping[1], fd, size, PROT_READ | PROT_EXEC, MAP_32BIT);
-    }
-    if (!c->write || !c->exec) {
-        int error = errno;
-
-        bt_code_finish(bvm);
-        if (fd >= 0)
-            close(fd);
-        return error_set(
-            err, error,
-            "no executable memory for translated code (memfd_create, mmap): is it forbidden here?");
-    }
-    close(fd);
+    *c = (struct bt_code){0};
+    size = size ? size : VM_CODE_CACHE_DEFAULT;
+    while ((r = map_twice(c->mapping, size)) < 0 && size > least)
+        size /= 2;
+    if (r < 0)
+        return no_memory(-r, err);
+    c->write = c->mapping[0].cache;
+    c->exec = c->mapping[1].cache;
+    c->size = size;
     bvm->avx = host_has_avx();
     bvm->shifts_make_flags = host_shifts_make_flags();
-    bvm->fsgsbase = getauxval(AT_HWCAP2) & HWCAP2_FSGSBASE;
+    bvm->fsgsbase = host_has_fsgsbase();
     return 0;
 }
 
 void bt_code_finish(struct bt_vm *bvm)
 {
-    struct bt_code *c = &bvm->code;
-
-    for (unsigned i = 0; i < ARRAY_SIZE(c->mapping); i++) {
-        if (c->mapping[i].room)
-            munmap(c->mapping[i].room, c->mapping[i].size);
-    }
-    *c = (struct bt_code){0};
+    unmap(bvm->code.mapping);
+    bvm->code = (struct bt_code){0};
 }
 
 void bt_code_want_large(const struct bt_vm *bvm, size_t from, size_t to)

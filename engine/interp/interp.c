@@ -18,7 +18,7 @@ static struct interp *interp_of(struct vcpu *vcpu)
 
 static int interp_probe(struct error *err)
 {
-    return 0;
+    return thunk_memory_probe(err);
 }
 
 static int interp_vm_init(struct vm *vm, struct error *err)
@@ -84,12 +84,10 @@ static int interp_vcpu_init(struct vcpu *vcpu, struct error *err)
         interp_vcpu_finish(vcpu);
         return error_set(err, ENOMEM, "no memory for vCPU %u's translations", vcpu->index);
     }
-    r = thunk_memory_init(&in->thunks);
+    r = thunk_memory_init(&in->thunks, err);
     if (r < 0) {
         interp_vcpu_finish(vcpu);
-        return error_set(
-            err, -r,
-            "no executable memory for vector instructions (memfd_create, mmap): is it forbidden here?");
+        return r;
     }
     vcpu->cpu.thunks = &in->thunks;
     return 0;

@@ -23,7 +23,7 @@ static int prepare(struct vcpu *vcpu)
     thunks = plat->ops->alloc(plat, sizeof(*thunks));
     if (!thunks)
         return -ENOMEM;
-    r = thunk_memory_init(thunks);
+    r = thunk_memory_init(thunks, NULL);
     if (r < 0)
         plat->ops->free(plat, thunks);
     else

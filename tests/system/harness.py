@@ -15,7 +15,8 @@ import time
 TOP = pathlib.Path(__file__).resolve().parent.parent.parent
 BUILD = pathlib.Path(os.environ.get("BATUTA_BUILD", TOP / "build"))
 GUESTS = TOP / "build" / "guests"
-ENGINE = os.environ.get("BATUTA_ENGINE", "interp")
+# What --engine auto takes where there is no good KVM.
+ENGINE = os.environ.get("BATUTA_ENGINE", "bt")
 # Sanitized builds are slower; every wait is stretched by this.
 PATIENCE = float(os.environ.get("BATUTA_PATIENCE", "1"))
 # Exit statuses of batuta run.

@@ -130,9 +130,8 @@ def test_code():
         quit_vm(guest)
 
 
-@pytest.mark.skipif(ENGINE == "bt", reason="bt translates")
 def test_no_code():
-    with Guest(*SMALL, control=True) as guest:
+    with Guest(*SMALL, engine="interp", control=True) as guest:
         guest.boot()
         done = batuta("code", guest.control, "0x1000")
         assert done.returncode == 1 and "does not translate" in done.stderr

@@ -54,7 +54,7 @@ static const struct {
     {"--kernel k --memory 0", "must be 1M"},
     {"--kernel k --icount --cpus 2", "say --cpus 1"},
     {"--kernel k --icount --net user", "say --net none"},
-    {"--kernel k --icount --engine kvm", "say --engine interp"},
+    {"--kernel k --icount --engine kvm", "say --engine bt"},
     {"--kernel k --icount-seed x", "--icount-seed"},
     {"--kernel k --memory 12X", "not a size: say 512M or 2G"},
     {"--kernel k --memory -5", "not a size"},
