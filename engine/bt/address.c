@@ -19,7 +19,7 @@ unsigned bt_get(struct bt_translation *t, unsigned guest, unsigned scratch)
 {
     if (bt_host(guest) != HOST_NONE)
         return bt_host(guest);
-    emit_load(&t->e, scratch, bt_frame_gpr(guest));
+    bt_mirror_load(t, scratch, guest);
     return scratch;
 }
 
@@ -114,6 +114,7 @@ static struct bt_site *access_site(struct bt_translation *t, const struct bt_acc
     site->group = a->grouped && !a->alone;
     site->mmu = t->mmu;
     site->retry = emit_offset(&t->e);
+    bt_mirror_forget(t);
     return site;
 }
 

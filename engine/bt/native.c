@@ -251,6 +251,7 @@ struct operand_fix {
     uint8_t guest;   /* register */
     uint8_t scratch; /* host register it is in, HOST_NONE: its own */
     bool read, write;
+    bool in_frame; /* wants a scratch register */
 };
 
 /* With a high byte register, AX and CX are in the host's. False: the ordinary way. */
@@ -268,13 +269,13 @@ static bool place_beside_high(struct operand_fix *fix, const struct x86_operand 
     return true;
 }
 
-/* Puts host registers in the encoding's places; those that live in the frame get scratch ones. */
+/* Puts host registers in the encoding's places, but for those that live in the frame. */
 static void place_register(struct operand_fix *fix, const struct x86_insn *insn, uint8_t operand,
-                           uint8_t *place, uint8_t *scratch, bool high)
+                           uint8_t *place, bool high)
 {
     const struct x86_operand *op;
 
-    fix->scratch = HOST_NONE;
+    *fix = (struct operand_fix){.scratch = HOST_NONE};
     if (operand == X86_ENCODING_NONE || insn->op[operand].kind != X86_OP_REG)
         return;
     op = &insn->op[operand];
@@ -287,11 +288,39 @@ static void place_register(struct operand_fix *fix, const struct x86_insn *insn,
         *place = bt_host(op->reg);
         return;
     }
-    fix->scratch = *scratch;
-    *place = *scratch;
-    *scratch = HOST_RCX;
+    fix->place = place;
+    fix->in_frame = true;
     fix->read = op->access & X86_READ || op->size < 4;
     fix->write = op->access & X86_WRITE;
+}
+
+static void give(struct operand_fix *fix, unsigned scratch, bool *taken)
+{
+    fix->scratch = *fix->place = (uint8_t)scratch;
+    fix->in_frame = false;
+    taken[scratch == HOST_RCX] = true;
+}
+
+/*
+ * Scratch registers for those that live in the frame: the one that has the value, if it may be had. rcx has
+ * the memory's address; only what is not read before that may have it too.
+ */
+static void give_scratch(struct bt_translation *t, struct operand_fix fix[3], bool rcx_busy)
+{
+    bool taken[2] = {false, false};
+
+    for (unsigned i = 0; i < 3; i++) {
+        unsigned has = fix[i].in_frame && fix[i].read ? bt_mirror_of(t, fix[i].guest) : HOST_NONE;
+
+        if ((has == HOST_RAX || (has == HOST_RCX && !rcx_busy)) && !taken[has == HOST_RCX])
+            give(&fix[i], has, taken);
+    }
+    for (unsigned i = 0; i < 3; i++) {
+        bool rcx = taken[0] || (!taken[1] && !rcx_busy && t->mirror_last == HOST_RAX);
+
+        if (fix[i].in_frame)
+            give(&fix[i], rcx ? HOST_RCX : HOST_RAX, taken);
+    }
 }
 
 /* MOV and two-operand arithmetic have an opcode for each direction. */
@@ -311,16 +340,18 @@ static bool lives_in_frame(const struct x86_insn *insn, uint8_t operand)
 
 /*
  * A register that lives in the frame as the instruction's memory operand. Only where that changes nothing:
- * not if 32 bits are written, which clear the other half, nor fewer, which the next load would wait for.
+ * not if 32 bits are written, which clear the other half, nor fewer, which the next load would wait for. Nor
+ * if its value is at hand. Returns the guest register if it is written, or HOST_NONE.
  */
-static void use_frame_operand(const struct x86_insn *insn, struct x86_encoding *enc, struct host_mem *m)
+static unsigned use_frame_operand(const struct bt_translation *t, const struct x86_insn *insn,
+                                  struct x86_encoding *enc, struct host_mem *m)
 {
     const struct x86_operand *op;
 
     if (enc->memory || !enc->has_modrm || !is_integer(insn->id) || insn->id == X86_XCHG ||
         insn->id == X86_XADD || insn->id == X86_BT || insn->id == X86_BTS || insn->id == X86_BTR ||
         insn->id == X86_BTC)
-        return;
+        return HOST_NONE;
     if (lives_in_frame(insn, enc->reg_operand) && !lives_in_frame(insn, enc->rm_operand) &&
         has_direction(enc)) {
         uint8_t reg = enc->reg, operand = enc->reg_operand;
@@ -332,21 +363,24 @@ static void use_frame_operand(const struct x86_insn *insn, struct x86_encoding *
         enc->rm_operand = operand;
     }
     if (!lives_in_frame(insn, enc->rm_operand))
-        return;
+        return HOST_NONE;
     op = &insn->op[enc->rm_operand];
     if (op->access & X86_WRITE && op->size != 8)
-        return;
+        return HOST_NONE;
+    if (op->access & X86_READ && bt_mirror_of(t, op->reg) != HOST_NONE && count_in_frame(insn) <= 2)
+        return HOST_NONE;
     *m = bt_frame_gpr(op->reg);
     enc->rm_operand = X86_ENCODING_NONE;
     enc->rm = 0;
     enc->memory = true;
+    return op->access & X86_WRITE ? op->reg : HOST_NONE;
 }
 
 static void load_scratch(struct bt_translation *t, const struct operand_fix *fix)
 {
     if (fix->scratch != HOST_NONE && fix->read) {
         if (bt_host(fix->guest) == HOST_NONE)
-            emit_load(&t->e, fix->scratch, bt_frame_gpr(fix->guest));
+            bt_mirror_load(t, fix->scratch, fix->guest);
         else
             emit_mov_rr(&t->e, fix->scratch, bt_host(fix->guest));
     }
@@ -371,6 +405,55 @@ static bool is_byte(const struct x86_insn *insn)
     return false;
 }
 
+/* Its address in rcx; rax is kept if nothing is checked. */
+static struct host_mem put_access(struct bt_translation *t, bool high)
+{
+    bool keeps = !high && !bt_has_check(t, t->now);
+    struct host_mem m;
+
+    if (keeps)
+        bt_mirror_open(t);
+    m = bt_access(t, 0, high);
+    if (keeps) {
+        bt_mirror_lose(t, HOST_RCX);
+        bt_mirror_close(t);
+    }
+    return m;
+}
+
+static void put_flags(struct bt_translation *t)
+{
+    uint32_t before = emit_offset(&t->e);
+
+    bt_mirror_open(t);
+    bt_flags_host(t);
+    if (emit_offset(&t->e) != before)
+        bt_mirror_lose(t, HOST_RAX);
+    bt_mirror_close(t);
+}
+
+/* Writes it, and what it changed back. written: a register of the frame that it changes there. */
+static void put_encoding(struct bt_translation *t, unsigned flags, const struct x86_encoding *enc,
+                         const struct host_mem *m, const struct operand_fix fix[3], unsigned written)
+{
+    bt_mirror_open(t);
+    emit_encoding(&t->e, flags, enc, m);
+    for (unsigned i = 0; i < 3; i++) {
+        if (fix[i].scratch != HOST_NONE && (fix[i].write || bt_host(fix[i].guest) != HOST_NONE))
+            bt_mirror_lose(t, fix[i].scratch);
+        store_scratch(t, &fix[i]);
+    }
+    if (written != HOST_NONE)
+        bt_mirror_changed(t, written);
+    for (unsigned i = 0; i < 3; i++) {
+        if (fix[i].scratch == HOST_NONE || !fix[i].write || bt_host(fix[i].guest) != HOST_NONE)
+            continue;
+        bt_mirror_changed(t, fix[i].guest);
+        bt_mirror_set(t, fix[i].scratch, fix[i].guest);
+    }
+    bt_mirror_close(t);
+}
+
 bool bt_put_native(struct bt_translation *t)
 {
     const struct x86_insn *insn = bt_now(t);
@@ -379,7 +462,7 @@ bool bt_put_native(struct bt_translation *t)
     bool high = count_operands(insn, X86_RC_GPR8H);
     struct operand_fix fix[3];
     struct x86_encoding enc;
-    uint8_t scratch = HOST_RAX;
+    unsigned written = HOST_NONE;
     unsigned flags =
         (is_byte(insn) && !high ? EMIT_BYTE : 0U) | (insn->prefixes & X86_PFX_LOCK ? EMIT_LOCK : 0U);
 
@@ -388,24 +471,23 @@ bool bt_put_native(struct bt_translation *t)
     if (row->properties & X86_ROW_VECTOR)
         bt_want_vectors(t);
     if (enc.memory)
-        m = bt_access(t, 0, high);
+        m = put_access(t, high);
     else
-        use_frame_operand(insn, &enc, &m);
+        written = use_frame_operand(t, insn, &enc, &m);
     if (bt_flags_need(t, insn) == BT_NEED_ALL)
-        bt_flags_host(t);
+        put_flags(t);
     /* Written back in this order: of MULX's two the high half stays, of XADD's the sum. */
-    place_register(&fix[0], insn, enc.vvvv_operand, &enc.vvvv, &scratch, high);
-    place_register(&fix[1], insn, enc.reg_operand, &enc.reg, &scratch, high);
-    place_register(&fix[2], insn, enc.rm_operand, &enc.rm, &scratch, high);
+    place_register(&fix[0], insn, enc.vvvv_operand, &enc.vvvv, high);
+    place_register(&fix[1], insn, enc.reg_operand, &enc.reg, high);
+    place_register(&fix[2], insn, enc.rm_operand, &enc.rm, high);
     if (is_old_scan(t, insn)) {
         enc.prefix = 0;
         fix[1].read = true; /* a source of 0 leaves it as it was */
     }
+    give_scratch(t, fix, m.base == HOST_RCX);
     for (unsigned i = 0; i < 3; i++)
         load_scratch(t, &fix[i]);
-    emit_encoding(&t->e, flags, &enc, &m);
-    for (unsigned i = 0; i < 3; i++)
-        store_scratch(t, &fix[i]);
+    put_encoding(t, flags, &enc, &m, fix, written);
     flags_written(t, row);
     return true;
 }

@@ -56,6 +56,10 @@ static void put_lea(struct bt_translation *t)
             emit_rr(&t->e, EMIT_66, 0x8b, bt_host(to), HOST_RCX);
         else
             set_gpr(t, to, HOST_RCX);
+        if (size != 2 && in_frame) {
+            bt_mirror_open(t);
+            bt_mirror_set(t, HOST_RCX, to);
+        }
         return;
     }
     struct host_mem m = {.base = (uint8_t)bt_get(t, insn->mem.base, HOST_RCX),
@@ -65,10 +69,12 @@ static void put_lea(struct bt_translation *t)
         m.index = (uint8_t)bt_get(t, insn->mem.index, HOST_RAX);
         m.scale = insn->mem.scale;
     }
+    bt_mirror_open(t);
     if (size == 8 && insn->addrsize == 8)
         emit_lea(&t->e, bt_host(to), m);
     else
         emit_lea32(&t->e, bt_host(to), m);
+    bt_mirror_close(t);
 }
 
 /* MOVZX from AH, CH, DH, BH. */

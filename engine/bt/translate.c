@@ -184,6 +184,7 @@ static void set_resumes(struct bt_translation *t, unsigned first)
             continue;
         site->resume = passes ? 0 : emit_offset(&t->e);
         passes |= site->kind == BT_SITE_ACCESS && site->group;
+        bt_mirror_forget(t);
     }
 }
 
@@ -278,6 +279,7 @@ struct bt_block *bt_translate(struct bt_vcpu *bv, struct bt_page *page, bool pla
     t->shadow_of = BT_MAX_INSNS;
     t->vec_live = false;
     t->x87_live = false;
+    bt_mirror_forget(t);
     t->counting = bvm->vm->icount.on;
     t->count = t->bytes = t->later_count = 0;
     t->now = 0;

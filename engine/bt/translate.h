@@ -78,7 +78,10 @@ struct bt_translation {
     bool vec_live, x87_live;       /* checked in this block */
     bool counting;                 /* --icount */
     enum bt_flags flags;
-    uint8_t recipe; /* the instruction whose flags they are, while BT_FLAGS_RECIPE */
+    uint8_t recipe;    /* the instruction whose flags they are, while BT_FLAGS_RECIPE */
+    uint8_t mirror[2]; /* mirror.c: guest registers that rax and rcx hold, at mirror_at only */
+    uint8_t mirror_last;
+    uint32_t mirror_at;
     unsigned later_count, exit_count;
     uint32_t key;       /* of the state at the present instruction */
     unsigned shadow_of; /* the instruction behind an STI that opened IF */
@@ -122,6 +125,21 @@ static inline struct host_mem bt_frame_gpr(unsigned reg)
     m.disp += (int32_t)(8 * reg);
     return m;
 }
+
+/* ---- mirror.c ---- */
+
+/* The host register that holds what frame.gpr has of the guest's, here; HOST_NONE: none. */
+unsigned bt_mirror_of(const struct bt_translation *t, unsigned guest);
+/* rax or rcx := a guest register that lives in the frame. */
+void bt_mirror_load(struct bt_translation *t, unsigned host, unsigned guest);
+/* Code that is written between these two leaves rax and rcx as they were, but for what is said. */
+void bt_mirror_open(struct bt_translation *t);
+void bt_mirror_close(struct bt_translation *t);
+void bt_mirror_lose(struct bt_translation *t, unsigned host);
+void bt_mirror_changed(struct bt_translation *t, unsigned guest);
+void bt_mirror_set(struct bt_translation *t, unsigned host, unsigned guest);
+/* Control may come here from elsewhere. */
+void bt_mirror_forget(struct bt_translation *t);
 
 /* ---- plan.c ---- */
 

@@ -164,7 +164,8 @@ static void put_segment(struct maker *m, struct item *it, const struct x86_insn 
     it->length++;
 }
 
-static const uint8_t bases64[] = {X86_RBX, X86_RBX, X86_RBX, X86_RBP, X86_RDI, X86_R12, X86_RSP};
+static const uint8_t bases64[] = {X86_RBX, X86_RBX, X86_RBX, X86_RBP, X86_RDI,
+                                  X86_R12, X86_RSP, X86_R13, X86_R14};
 static const uint8_t bases32[] = {X86_RBX, X86_RBX, X86_RBP, X86_RDI, X86_RSP};
 
 static struct x86_random_options random_options(struct maker *m, uint16_t row)
@@ -186,7 +187,8 @@ static struct x86_random_options random_options(struct maker *m, uint16_t row)
     if (aligned && !one_in(&m->r, 8))
         o.mem_base = X86_RBX;
     if (!one_in(&m->r, 50))
-        o.avoid = BIT(X86_RSP) | BIT(X86_RBX) | BIT(X86_RBP) | BIT(X86_RSI) | BIT(X86_RDI) | BIT(X86_R12);
+        o.avoid = BIT(X86_RSP) | BIT(X86_RBX) | BIT(X86_RBP) | BIT(X86_RSI) | BIT(X86_RDI) | BIT(X86_R12) |
+                  (one_in(&m->r, 2) ? BIT(X86_R13) | BIT(X86_R14) : 0);
     return o;
 }
 
@@ -517,6 +519,8 @@ static void make_start(struct maker *m)
     s->gpr[X86_RBP] = pick_pointer(m);
     s->gpr[X86_RDI] = pick_pointer(m);
     s->gpr[X86_R12] = pick_pointer(m);
+    s->gpr[X86_R13] = pick_pointer(m);
+    s->gpr[X86_R14] = pick_pointer(m);
     s->gpr[X86_RSI] = below(&m->r, 8);
     s->gpr[X86_RSP] = STACK_BASE + 0x1000 + below(&m->r, 128) * 8 - (one_in(&m->r, 8) ? below(&m->r, 8) : 0);
     for (unsigned i = 0; i < 16 && b->mode == X86_MODE_32; i++)
