@@ -4,20 +4,19 @@
 import contextlib
 import os
 import pathlib
-import re
 import statistics
 import subprocess
 import time
 
 import artifacts
 import peers
+import resident
 from harness import BUILD, Guest
 from sidebyside import result
 from subjects import BOOT_SECONDS, TCG
 
 IDLE_SECONDS = 20
 # The guest's RAM is the mapping of its size, the translator's code cache has a name.
-CODE_CACHE = re.compile(r"memfd:batuta-(code|cache|bt)")
 
 
 def beside(what, unit, batuta, peer, peer_name, wanted=""):
@@ -50,18 +49,6 @@ def start(settings):
     times = max(settings.repeat, 5)
     return [beside("(a) start to first guest instruction", "ms", median(lambda: timed(ours, status), times) * 1000,
                    median(lambda: timed(theirs, status), times) * 1000, "QEMU", "≤ 0.25")]
-
-
-def resident_beside_ram(pid, ram_bytes):
-    """RSS in MiB of all mappings but the guest's RAM and the code cache."""
-    total, counts = 0, True
-    for line in pathlib.Path(f"/proc/{pid}/smaps").read_text().splitlines():
-        if re.match(r"[0-9a-f]+-[0-9a-f]+ ", line):
-            low, high = (int(x, 16) for x in line.split()[0].split("-"))
-            counts = high - low != ram_bytes and not CODE_CACHE.search(line)
-        elif line.startswith("Rss:") and counts:
-            total += int(line.split()[1])
-    return total / 1024
 
 
 def vmm(console):
@@ -98,10 +85,10 @@ def settled(console):
 def memory_and_idle(settings):
     with small_guest("--net", "user") as guest:
         pid = settled(guest)
-        memory, idle = resident_beside_ram(pid, 128 << 20), idle_percent([pid])
+        memory, idle = resident.beside_ram(pid, 128 << 20) / (1 << 20), idle_percent([pid])
     with peers.Qemu() as qemu:
         pid = settled(qemu)
-        their_memory, their_idle = resident_beside_ram(pid, 128 << 20), idle_percent([pid])
+        their_memory, their_idle = resident.beside_ram(pid, 128 << 20) / (1 << 20), idle_percent([pid])
     return [beside("(b) memory beside the guest's 128 MiB", "MiB", memory, their_memory, "QEMU", "≤ 8 MiB"),
             beside("(d) an idle guest", "% of a core", idle, their_idle, "QEMU", "≤ 2 %")]
 
@@ -125,7 +112,7 @@ def idle(settings):
             continue
         with contextlib.ExitStack() as stack:
             pids = [settled(stack.enter_context(make()))]
-            rows[0]["values"][name] = resident_beside_ram(pids[0], 128 << 20)
+            rows[0]["values"][name] = resident.beside_ram(pids[0], 128 << 20) / (1 << 20)
             rows[1]["values"][name] = idle_percent(pids)
             pids += [settled(stack.enter_context(make())) for _ in range(9)]
             rows[2]["values"][name] = idle_percent(pids)

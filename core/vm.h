@@ -28,7 +28,7 @@
 #define VM_MAX_VCPUS 64
 
 /* What vm.code_cache may be, bytes. */
-#define VM_CODE_CACHE_DEFAULT MIB(64)
+#define VM_CODE_CACHE_DEFAULT MIB(128)
 #define VM_CODE_CACHE_MIN     MIB(1)
 #define VM_CODE_CACHE_MAX     MIB(512)
 

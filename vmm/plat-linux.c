@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
+#include <sys/mman.h>
 #include <sys/random.h>
 #include <sys/syscall.h>
 #include <time.h>
@@ -16,6 +17,8 @@
 /* So many warnings at once, and then one in so long. */
 #define WARNING_BURST 20
 #define WARNING_NS    1000000000ULL
+/* Memory of that size and more is worth the host's large pages. */
+#define LARGE_PAGE MIB(2)
 
 static struct plat_linux *linux_of(struct plat *plat)
 {
@@ -26,7 +29,7 @@ static struct plat_linux *linux_of(struct plat *plat)
  * before ours. */
 static void *op_alloc(struct plat *plat, size_t size)
 {
-    size_t align = size >= 4096 ? 4096 : 64;
+    size_t align = size >= LARGE_PAGE ? LARGE_PAGE : size >= 4096 ? 4096 : 64;
     uint64_t total;
     char *raw, *p;
 
@@ -37,6 +40,8 @@ static void *op_alloc(struct plat *plat, size_t size)
         return NULL;
     p = (char *)ALIGN_UP((uintptr_t)raw + sizeof(void *), (uintptr_t)align);
     memcpy(p - sizeof(void *), &raw, sizeof(raw));
+    if (size >= LARGE_PAGE)
+        madvise(p, ALIGN_DOWN(size, LARGE_PAGE), MADV_HUGEPAGE);
     return p;
 }
 

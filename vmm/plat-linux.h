@@ -29,11 +29,12 @@ void plat_linux_init(struct plat_linux *plat, struct loop *loop, struct vm *vm);
  * and a guest that fills our pipe must not stop us. Any thread. */
 bool log_has_room(FILE *file, int ms);
 
-/* RAM in one anonymous file, so that it can be shared with other processes later. */
+/* The guest's RAM, in the host's large pages where it gives them. */
 struct host_ram {
-    int fd;
     void *base;
     uint64_t size;
+    void *room; /* with what surrounds it */
+    uint64_t room_size;
 };
 
 int host_ram_init(struct host_ram *ram, uint64_t size, struct error *err);

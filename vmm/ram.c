@@ -2,10 +2,11 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/sysinfo.h>
-#include <unistd.h>
 
 #include "base/checked.h"
 #include "vmm/plat-linux.h"
+
+#define LARGE_PAGE MIB(2)
 
 /* A guest that is larger than the machine would be killed when it uses its memory: say so now. */
 static int check_host(uint64_t size, struct error *err)
@@ -22,36 +23,42 @@ static int check_host(uint64_t size, struct error *err)
                      (unsigned long long)(size >> 20), (unsigned long long)(total >> 20));
 }
 
+/*
+ * Aligned, so that the host's large pages fit: they spare most of the host's TLB misses, which under another
+ * hypervisor cost two walks each. What is left of the room on both sides stays without rights.
+ */
 int host_ram_init(struct host_ram *ram, uint64_t size, struct error *err)
 {
     int r = check_host(size, err);
+    void *base = MAP_FAILED;
 
-    *ram = (struct host_ram){.fd = -1, .base = MAP_FAILED, .size = size};
+    *ram = (struct host_ram){0};
     if (r < 0)
         return r;
-    ram->fd = memfd_create("batuta-ram", MFD_CLOEXEC);
-    if (ram->fd < 0)
-        return error_set(err, errno, "cannot make the guest's memory: %s", strerror(errno));
-    if (ftruncate(ram->fd, (off_t)size) == 0)
-        ram->base = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_NORESERVE, ram->fd, 0);
-    if (ram->base == MAP_FAILED) {
+    ram->room_size = size + 2 * LARGE_PAGE;
+    ram->room = mmap(NULL, ram->room_size, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    if (ram->room != MAP_FAILED)
+        base = mmap((void *)(ALIGN_UP((uintptr_t)ram->room + 1, LARGE_PAGE)), size, PROT_READ | PROT_WRITE,
+                    MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED, -1, 0);
+    if (base == MAP_FAILED) {
         r = error_set(err, errno,
                       "cannot get %llu MiB for the guest's memory: %s: ask for less with --memory",
                       (unsigned long long)(size >> 20), strerror(errno));
         host_ram_finish(ram);
         return r;
     }
-    madvise(ram->base, size, MADV_DONTDUMP);
+    ram->base = base;
+    ram->size = size;
+    madvise(base, size, MADV_DONTDUMP);
+    madvise(base, size, MADV_HUGEPAGE);
     return 0;
 }
 
 void host_ram_finish(struct host_ram *ram)
 {
-    if (ram->base && ram->base != MAP_FAILED)
-        munmap(ram->base, ram->size);
-    if (ram->base && ram->fd >= 0)
-        close(ram->fd);
-    *ram = (struct host_ram){.fd = -1};
+    if (ram->room && ram->room != MAP_FAILED)
+        munmap(ram->room, ram->room_size);
+    *ram = (struct host_ram){0};
 }
 
 void host_ram_discard(void *opaque, uint8_t *host, uint64_t len)
@@ -61,5 +68,5 @@ void host_ram_discard(void *opaque, uint8_t *host, uint64_t len)
     base_assert(host >= (uint8_t *)ram->base &&
                 range_inside((uint64_t)(host - (uint8_t *)ram->base), len, ram->size));
     /* Best effort: memory that stays is not wrong, only not saved. */
-    madvise(host, len, MADV_REMOVE);
+    madvise(host, len, MADV_DONTNEED);
 }

@@ -128,7 +128,6 @@ static void check_slot(struct bt_translation *t, struct bt_site *site, int32_t t
     emit_alu_imm(&t->e, EMIT_W, 7, HOST_RCX, 4096 - (int32_t)site->span);
     later->from[0] = emit_jcc(&t->e, 7, 0);
     later->lin = BT_LIN_TAG;
-    later->tag = tag;
 }
 
 /* #GP(0), by the reference, for what is not aligned to its size. Before the slot's check, as real ones have

@@ -87,7 +87,7 @@ struct bt_frame {
     uint64_t shadow_top, shadow_low; /* the latter: a CALL below it starts anew */
     struct bt_site *site;            /* who called; NULL: an indirect branch that nobody knows */
     uint64_t target;                 /* host code to go on at */
-    uint32_t branch;                 /* code offset of the latest indirect branch's site */
+    uint32_t branch;                 /* offset of the latest indirect branch's site in the cache */
     /* refill.c */
     uint64_t spill[3];
     uint64_t none, none_addend;        /* of a slot's right that is not there */
@@ -123,31 +123,32 @@ enum bt_site_kind {
 struct bt_site {
     uint64_t rip; /* of the instruction */
     struct bt_block *block;
-    uint32_t retry;  /* code offsets: do the access again */
-    uint32_t resume; /* the instruction behind */
+    uint32_t key;    /* of the state here, which STAC and CLAC change inside of a block */
     uint16_t offset; /* of the instruction in the block, bytes */
+    uint16_t index;  /* of the instruction in the block, for counts */
     uint8_t kind;    /* enum bt_site_kind */
     uint8_t length;  /* of the instruction */
-    /* accesses */
-    uint8_t access; /* enum x86_mem_access */
-    uint8_t slot;
-    uint16_t span;   /* bytes from lin on that the check covers */
-    uint16_t delta;  /* from lin to the access itself */
-    uint8_t mmu;     /* enum x86_mmu_index */
-    bool group;      /* other accesses count on this check */
-    bool poly;       /* looks in the TLB itself */
     bool vec;        /* the code behind counts on vector registers being live */
     bool x87;        /* and on the x87 */
-    uint16_t misses; /* while the TLB had it, since then */
-    uint32_t since;  /* host's time stamp, in units of 1024 */
-    uint16_t index;  /* of the instruction in the block, for counts */
     bool shadow;     /* behind an STI that opened IF */
-    uint32_t key;    /* of the state here, which STAC and CLAC change inside of a block */
     union {
-        const struct x86_insn *insn; /* generic */
-        uint16_t fop;                /* x87 */
-        uint32_t undo;               /* branches: bytes that a RET has moved rSP */
-        struct {                     /* exits */
+        struct {            /* accesses, and instructions by reference */
+            bool group;     /* other accesses count on this check */
+            bool poly;      /* looks in the TLB itself */
+            uint8_t mmu;    /* enum x86_mmu_index */
+            uint8_t access; /* enum x86_mem_access */
+            uint8_t slot;
+            uint16_t span;               /* bytes from lin on that the check covers */
+            uint16_t delta;              /* from lin to the access itself */
+            uint16_t misses;             /* while the TLB had it, since then */
+            uint32_t since;              /* host's time stamp, in units of 1024 */
+            uint32_t retry;              /* code offsets: do the access again */
+            uint32_t resume;             /* the instruction behind */
+            const struct x86_insn *insn; /* generic */
+        };
+        uint16_t fop;  /* x87 */
+        uint32_t undo; /* branches: bytes that a RET has moved rSP */
+        struct {       /* exits */
             uint64_t rip;
             struct bt_block *to;
             struct bt_site *next;    /* of those linked to the same block */
@@ -160,16 +161,20 @@ struct bt_site {
     };
 };
 
-/* Most sites are accesses: they have nothing of the union. */
+/* Most sites are accesses. */
 static inline size_t bt_site_size(enum bt_site_kind kind)
 {
     switch (kind) {
     case BT_SITE_ACCESS:
         return offsetof(struct bt_site, insn);
-    case BT_SITE_EXIT:
-        return sizeof(struct bt_site);
-    default:
+    case BT_SITE_GENERIC:
         return offsetof(struct bt_site, insn) + sizeof(void *);
+    case BT_SITE_X87:
+        return offsetof(struct bt_site, fop) + sizeof(uint16_t);
+    case BT_SITE_BRANCH:
+        return offsetof(struct bt_site, undo) + sizeof(uint32_t);
+    default:
+        return sizeof(struct bt_site);
     }
 }
 
@@ -222,8 +227,8 @@ struct bt_ram {
 
 /* ---- VM and vCPU ---- */
 
-#define BT_CODE_RESERVE  KIB(96) /* no block needs more */
-#define BT_ARENA_RESERVE KIB(64)
+#define BT_CODE_RESERVE  KIB(64) /* no block needs more */
+#define BT_ARENA_RESERVE KIB(40) /* of descriptions, neither */
 #define BT_HASH_BITS     17
 #define BT_PAGE_BITS     12
 #define BT_POLY_BITS     12
@@ -251,14 +256,20 @@ enum bt_string_op {
 };
 enum bt_string_repeat { BT_STRING_ONCE, BT_STRING_REP, BT_STRING_REPNE, BT_STRING_REPEATS };
 
+struct bt_mapping {
+    void *cache, *room; /* the latter with what is around it; NULL: none */
+    size_t size;        /* of the room, bytes */
+};
+
 struct bt_code {
     uint8_t *write;      /* the writable mapping */
     const uint8_t *exec; /* the executable one, below 2 GiB */
     size_t size;
     size_t used;
+    struct bt_mapping mapping[2];
     size_t fixed; /* stubs, which are never dropped */
     /* Stubs' offsets; 0 is the one for indirect branches. */
-    uint32_t enter, slow, leave, vec_load, x87_load, tsc;
+    uint32_t enter, slow, leave, vec_load, x87_load, tsc, flags_save;
     uint32_t refill[X86_MMU_COUNT][2];                                   /* reads, writes */
     uint32_t string[X86_MMU_COUNT][BT_STRING_OPS][4][BT_STRING_REPEATS]; /* by log2 of the element's size */
 };
@@ -411,6 +422,8 @@ int bt_code_probe(struct error *err);
 /* size 0: the default, or less where the host does not give that. */
 int bt_code_init(struct bt_vm *bvm, size_t size, struct error *err);
 void bt_code_finish(struct bt_vm *bvm);
+/* These bytes of the cache will be used: from the host's large pages if it has some, for fewer TLB misses. */
+void bt_code_want_large(const struct bt_vm *bvm, size_t from, size_t to);
 /* The address of the frame for translated code, as GS. */
 void bt_set_gs(const struct bt_vm *bvm, struct bt_frame *frame);
 

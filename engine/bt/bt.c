@@ -261,7 +261,7 @@ static bool check_branch(struct bt_vcpu *bv)
 
     if (likely(cpu->mode != X86_MODE_64 || (uint64_t)((int64_t)(cpu->s.rip << 16) >> 16) == cpu->s.rip))
         return true;
-    site = (const struct bt_site *)(uintptr_t)load_le64(bv->bvm->code.exec + bv->frame->branch);
+    site = bt_site_at(bv->bvm, bv->frame->branch);
     cpu->s.rip = site->rip;
     cpu->s.gpr[X86_RSP] -= site->undo;
     cpu->instructions -= bv->bvm->vm->icount.on; /* it was counted */

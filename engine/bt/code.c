@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * The code cache's memory: one piece of it mapped twice, once writable and once
+ * The code cache's memory: one piece mapped twice, once writable and once
  * executable, so that no mapping is ever both. The executable mapping lies below
  * 2 GiB: jump tables hold 32-bit offsets, which LEA turns into addresses.
  */
@@ -15,6 +15,10 @@
 #include "engine/bt/bt-internal.h"
 
 #define HWCAP2_FSGSBASE BIT(1)
+#define BT_LARGE_PAGE   MIB(2)
+#ifndef MADV_COLLAPSE
+#define MADV_COLLAPSE 25
+#endif
 /* arch_prctl()'s, younger than our headers. */
 #define SHSTK_STATUS 0x5005
 #define SHSTK_ON     BIT(0)
@@ -65,28 +69,51 @@ static bool host_shifts_make_flags(void)
     return same;
 }
 
-/*
- * Both mappings, or neither. 0 or a negative errno. mremap() of no bytes maps shared memory once more. Memory
- * without a file, as perf looks into /tmp/perf-PID.map for that only.
- */
-static int map_twice(size_t size, void **write, void **exec)
+/* Addresses for the cache, where the host's large pages fit. 0 or a negative errno. */
+static int reserve(struct bt_mapping *m, size_t size, int flags)
 {
-    void *x = mmap(NULL, size, PROT_READ | PROT_EXEC, MAP_SHARED | MAP_ANONYMOUS | MAP_32BIT, -1, 0), *w;
-    int error;
+    void *room = mmap(NULL, size + BT_LARGE_PAGE, PROT_NONE,
+                      MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | flags, -1, 0);
 
-    if (x == MAP_FAILED)
+    if (room == MAP_FAILED)
         return -errno;
-    w = mremap(x, 0, size, MREMAP_MAYMOVE);
-    if (w != MAP_FAILED && mprotect(w, size, PROT_READ | PROT_WRITE) == 0) {
-        *write = w;
-        *exec = x;
-        return 0;
+    *m = (struct bt_mapping){.room = room, .size = size + BT_LARGE_PAGE};
+    m->cache = (void *)ALIGN_UP((uintptr_t)room, BT_LARGE_PAGE);
+    return 0;
+}
+
+static void unmap(struct bt_mapping m[2])
+{
+    for (unsigned i = 0; i < 2; i++) {
+        if (m[i].room)
+            munmap(m[i].room, m[i].size);
+        m[i] = (struct bt_mapping){0};
     }
-    error = errno;
-    if (w != MAP_FAILED)
-        munmap(w, size);
-    munmap(x, size);
-    return -error;
+}
+
+/* Shared memory at both places; mremap() of no bytes maps it once more. 0 or a negative errno. */
+static int fill(struct bt_mapping m[2], size_t size)
+{
+    void *w = m[0].cache, *x = m[1].cache;
+
+    /* Without a file, as only of such memory perf looks for names in /tmp/perf-PID.map. */
+    if (mmap(x, size, PROT_READ | PROT_EXEC, MAP_SHARED | MAP_ANONYMOUS | MAP_FIXED, -1, 0) == MAP_FAILED ||
+        mremap(x, 0, size, MREMAP_MAYMOVE | MREMAP_FIXED, w) == MAP_FAILED ||
+        mprotect(w, size, PROT_READ | PROT_WRITE) < 0)
+        return -errno;
+    return 0;
+}
+
+/* The writable mapping and the executable one, or neither. 0 or a negative errno. */
+static int map_twice(struct bt_mapping m[2], size_t size)
+{
+    int r = reserve(&m[0], size, 0);
+
+    r = r < 0 ? r : reserve(&m[1], size, MAP_32BIT);
+    r = r < 0 ? r : fill(m, size);
+    if (r < 0)
+        unmap(m);
+    return r;
 }
 
 static int no_memory(int error, struct error *err)
@@ -112,7 +139,7 @@ static bool host_checks_returns(void)
 
 int bt_code_probe(struct error *err)
 {
-    void *w, *x;
+    struct bt_mapping m[2] = {0};
     int r;
 
     if (host_checks_returns())
@@ -121,26 +148,28 @@ int bt_code_probe(struct error *err)
                          "x86_shstk");
     if (!host_has_fsgsbase() && syscall(SYS_arch_prctl, ARCH_SET_GS, 0UL) < 0)
         return error_set(err, errno, "arch_prctl(ARCH_SET_GS) is forbidden here");
-    r = map_twice(CACHE_LEAST, &w, &x);
+    r = map_twice(m, CACHE_LEAST);
     if (r < 0)
         return no_memory(-r, err);
-    munmap(w, CACHE_LEAST);
-    munmap(x, CACHE_LEAST);
+    unmap(m);
     return 0;
 }
 
 int bt_code_init(struct bt_vm *bvm, size_t size, struct error *err)
 {
+    struct bt_code *c = &bvm->code;
     size_t least = size ? size : CACHE_LEAST;
-    void *w, *x;
     int r;
 
+    *c = (struct bt_code){0};
     size = size ? size : VM_CODE_CACHE_DEFAULT;
-    while ((r = map_twice(size, &w, &x)) < 0 && size > least)
+    while ((r = map_twice(c->mapping, size)) < 0 && size > least)
         size /= 2;
     if (r < 0)
         return no_memory(-r, err);
-    bvm->code = (struct bt_code){.write = w, .exec = x, .size = size};
+    c->write = c->mapping[0].cache;
+    c->exec = c->mapping[1].cache;
+    c->size = size;
     bvm->avx = host_has_avx();
     bvm->shifts_make_flags = host_shifts_make_flags();
     bvm->fsgsbase = host_has_fsgsbase();
@@ -149,13 +178,17 @@ int bt_code_init(struct bt_vm *bvm, size_t size, struct error *err)
 
 void bt_code_finish(struct bt_vm *bvm)
 {
-    struct bt_code *c = &bvm->code;
+    unmap(bvm->code.mapping);
+    bvm->code = (struct bt_code){0};
+}
 
-    if (!c->write)
-        return;
-    munmap(c->write, c->size);
-    munmap((void *)(uintptr_t)c->exec, c->size);
-    c->write = NULL;
+void bt_code_want_large(const struct bt_vm *bvm, size_t from, size_t to)
+{
+    from = ALIGN_DOWN(from, BT_LARGE_PAGE);
+    to = MIN(ALIGN_UP(to, BT_LARGE_PAGE), ALIGN_DOWN(bvm->code.size, BT_LARGE_PAGE));
+    /* Unlike MADV_HUGEPAGE, that is done whatever the host's settings for shared memory say. */
+    if (from < to)
+        madvise(bvm->code.write + from, to - from, MADV_COLLAPSE);
 }
 
 void bt_set_gs(const struct bt_vm *bvm, struct bt_frame *frame)

@@ -177,6 +177,20 @@ static inline uint32_t emit_call(struct emit *e, uint32_t target)
     return at;
 }
 
+/* The same, forward by less than 128 bytes: emit_patch8() makes it lead to the present place. */
+static inline uint32_t emit_jcc8(struct emit *e, unsigned condition)
+{
+    put8(e, 0x70 | condition);
+    put8(e, 0);
+    return emit_offset(e) - 1;
+}
+
+static inline void emit_patch8(const struct emit *e, uint32_t at)
+{
+    base_assert(emit_offset(e) - (at + 1) < 128);
+    e->base[at] = (uint8_t)(emit_offset(e) - (at + 1));
+}
+
 /* The displacement at `at` leads to target. For code that does not run yet. */
 static inline void emit_patch(const struct emit *e, uint32_t at, uint32_t target)
 {

@@ -196,58 +196,40 @@ void bt_put_limit(struct bt_translation *t)
 
 /* ---- others ---- */
 
-static void put_site(struct emit *e, const struct bt_site *site)
-{
-    put64(e, (uint64_t)(uintptr_t)site);
-}
-
 /* To a stub that sees to the site. No CALL: these come back by jumps, and the processor keeps count. */
 static void put_ask(struct bt_translation *t, uint32_t stub, const struct bt_site *site)
 {
-    struct emit *e = &t->e;
-
-    put8(e, 0xb8); /* mov eax: the cache lies below 4 GiB */
-    put32(e, (uint32_t)(uintptr_t)t->bvm->code.exec + emit_offset(e) + 4 + 5);
-    emit_jump(e, stub);
-    put_site(e, site);
+    emit_mov_imm(&t->e, HOST_RAX, bt_site_offset(t, site));
+    emit_jump(&t->e, stub);
 }
 
-/* Where rcx leads, by the table of those that are known: rax. Returns the place for the branch's site. */
-static uint32_t put_lookup(struct bt_translation *t)
+/* Where rcx leads, by the table of those that are known: rax. */
+static void put_lookup(struct bt_translation *t)
 {
+    struct bt_site *site = bt_new_site(t, BT_SITE_BRANCH);
     struct host_mem table = HOST_FRAME(jump);
     struct emit *e = &t->e;
-    uint32_t branch;
+
+    site->undo = bt_now(t)->id == X86_RET ? (uint32_t)bt_stack_move(bt_now(t)) : 0;
 
     table.base = HOST_NONE;
     table.index = HOST_RAX;
     table.scale = 2;
     table.disp += (int32_t)(bt_class_of(t->key) * sizeof(t->bv->frame->jump[0]));
     bt_flags_saved(t);
-    emit_store_imm32(e, HOST_FRAME(branch), 0);
-    branch = emit_offset(e) - 4;
+    emit_store_imm32(e, HOST_FRAME(branch), bt_site_offset(t, site));
     emit_rr(e, 0, 0x0fb7, HOST_RAX, HOST_RCX); /* movzx eax, cx */
     emit_load32(e, HOST_RAX, table);
-    return branch;
-}
-
-static void put_branch_site(struct bt_translation *t, uint32_t branch)
-{
-    struct bt_site *site = bt_new_site(t, BT_SITE_BRANCH);
-
-    site->undo = bt_now(t)->id == X86_RET ? (uint32_t)bt_stack_move(bt_now(t)) : 0;
-    store_le32(t->e.base + branch, emit_offset(&t->e));
-    put_site(&t->e, site);
 }
 
 static void put_jump_table(struct bt_translation *t)
 {
-    uint32_t change = put_key_change(t), branch = put_lookup(t);
+    uint32_t change = put_key_change(t);
 
+    put_lookup(t);
     if (change)
         emit_patch(&t->e, change, 0);
     emit_rr(&t->e, 0, 0xff, 4, HOST_RAX); /* jmp */
-    put_branch_site(t, branch);
 }
 
 void bt_put_indirect(struct bt_translation *t)
@@ -300,7 +282,7 @@ void bt_put_call(struct bt_translation *t, uint64_t rip)
 
 void bt_put_indirect_call(struct bt_translation *t)
 {
-    uint32_t branch, change;
+    uint32_t change;
 
     put_count(t);
     bt_flags_saved(t);
@@ -308,10 +290,9 @@ void bt_put_indirect_call(struct bt_translation *t)
     if (change)
         emit_patch(&t->e, change, 0);
     put_shadow(t);
-    branch = put_lookup(t);
+    put_lookup(t);
     emit_rr(&t->e, 0, 0xff, 2, HOST_RAX); /* call */
     put_landing(t);
-    put_branch_site(t, branch);
 }
 
 void bt_put_return(struct bt_translation *t)
@@ -385,14 +366,12 @@ static void take_flags(struct bt_translation *t, const struct bt_later *later)
 
 static void put_later_access(struct bt_translation *t, const struct bt_later *later)
 {
-    struct host_mem tag = {.base = HOST_NONE, .index = HOST_NONE, .gs = true, .disp = later->tag};
+    struct host_mem tag = {.base = HOST_RAX, .index = HOST_NONE, .gs = true, .disp = later->tag};
 
     if (later->lin == BT_LIN_TABLE)
-        tag.base = HOST_RAX;
-    if (later->lin == BT_LIN_TAG || later->lin == BT_LIN_TABLE)
         emit_rm(&t->e, EMIT_W, 0x03, HOST_RCX, tag);
     take_flags(t, later);
-    bt_flags_saved(t);
+    bt_flags_saved_briefly(t);
     if (later->lin == BT_LIN_TAG)
         bt_put_refill(t, later);
     else
@@ -403,7 +382,7 @@ static void put_later_exit(struct bt_translation *t, const struct bt_later *late
 {
     later->site->exit.unlinked = emit_offset(&t->e);
     take_flags(t, later);
-    bt_flags_saved(t);
+    bt_flags_saved_briefly(t);
     put_ask(t, t->bvm->code.leave, later->site);
 }
 
@@ -439,10 +418,10 @@ void bt_put_checked_entry(struct bt_translation *t)
 {
     struct emit *e = &t->e;
     struct host_mem itlb = HOST_FRAME(itlb);
-    uint32_t page;
+    uint32_t other, page;
 
     itlb.disp += (int32_t)(4 * bt_itlb_slot(t->page->lin));
-    emit_align(e, 0, 16);
+    emit_align(e, 0, 8); /* bt_kill() writes there */
     t->block->entry_checked = emit_offset(e);
     if ((uint64_t)(int64_t)(int32_t)t->rip == t->rip) {
         emit_rr(e, EMIT_W, 0x81, 7, HOST_RCX); /* cmp */
@@ -451,13 +430,14 @@ void bt_put_checked_entry(struct bt_translation *t)
         emit_mov_imm(e, HOST_RAX, t->rip);
         emit_rr(e, EMIT_W, 0x3b, HOST_RCX, HOST_RAX);
     }
-    emit_jcc(e, 5, 0);
+    other = emit_jcc8(e, 5);
     emit_rm(e, 0, 0x81, 7, itlb);
     put32(e, t->page->id);
-    page = emit_jcc(e, 5, 0);
+    page = emit_jcc8(e, 5);
     emit_rm(e, 0, 0x83, 7, HOST_FRAME(poll));
     put8(e, 0);
     emit_jcc(e, 4, t->block->entry_saved);
-    emit_patch(e, page, emit_offset(e));
+    emit_patch8(e, other);
+    emit_patch8(e, page);
     emit_jump(e, 0);
 }

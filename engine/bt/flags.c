@@ -202,19 +202,32 @@ static void make_again(struct bt_translation *t)
 
 /* ---- where they are ---- */
 
-void bt_flags_saved(struct bt_translation *t)
+void bt_put_flags_save(struct emit *e)
 {
-    struct emit *e = &t->e;
-
-    if (t->flags & BT_FLAGS_SAVED)
-        return;
-    if (!(t->flags & BT_FLAGS_HOST))
-        make_again(t);
     put8(e, 0x9f); /* lahf; seto al */
     put8(e, 0x0f);
     put8(e, 0x90);
     put8(e, 0xc0);
     emit_rm(e, EMIT_66, 0x89, HOST_RAX, HOST_FRAME(cc));
+}
+
+void bt_flags_saved(struct bt_translation *t)
+{
+    if (t->flags & BT_FLAGS_SAVED)
+        return;
+    if (!(t->flags & BT_FLAGS_HOST))
+        make_again(t);
+    bt_put_flags_save(&t->e);
+    t->flags |= BT_FLAGS_SAVED;
+}
+
+void bt_flags_saved_briefly(struct bt_translation *t)
+{
+    if (t->flags & BT_FLAGS_SAVED)
+        return;
+    if (!(t->flags & BT_FLAGS_HOST))
+        make_again(t);
+    emit_call(&t->e, t->bvm->code.flags_save);
     t->flags |= BT_FLAGS_SAVED;
 }
 

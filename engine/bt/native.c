@@ -222,7 +222,8 @@ bool bt_is_native(const struct bt_translation *t, const struct x86_insn *insn)
         return false;
     if (count_operands(insn, X86_RC_GPR8H) && (count_in_frame(insn) || !high_bytes_fit(insn)))
         return false;
-    return count_in_frame(insn) <= (has_memory(insn) ? 1U : 2U);
+    /* Of VEX's, only one is read that cannot be a memory operand itself; what is written may take rcx. */
+    return (enc.vex && is_integer(insn->id)) || count_in_frame(insn) <= (has_memory(insn) ? 1U : 2U);
 }
 
 /* ---- how ---- */

@@ -4,11 +4,10 @@
  * other. C is asked (bt_slow()) only if the TLB has not the page either, if the
  * access leaves it, and once in a while, to see which accesses miss often.
  *
- *         add  rcx,gs:[slot.tag]          rcx: the linear address again
  *         mov  eax,limit << 16 | slot     limit: 4096 - span; slot: its offset among those of the MMU index
  *         call stub
- *         jmp  behind the check           rcx: lin - tag, as the check leaves it
- *         .quad site
+ *         jmp  behind the check           rcx: lin - tag, before and behind
+ *         .long site's offset in the cache
  */
 #include "engine/bt/refill.h"
 
@@ -102,6 +101,7 @@ static void put_fill(struct emit *e, unsigned mmu)
 
 static void make(struct bt_vm *bvm, struct emit *e, unsigned mmu, bool write)
 {
+    size_t tag = write ? offsetof(struct bt_slot, tag[1]) : offsetof(struct bt_slot, tag[0]);
     uint32_t miss, due;
 
     emit_align(e, 0, 64);
@@ -109,8 +109,10 @@ static void make(struct bt_vm *bvm, struct emit *e, unsigned mmu, bool write)
     emit_store(e, HOST_RDX, HOST_FRAME(spill[0]));
     emit_store(e, HOST_RBX, HOST_FRAME(spill[1]));
     emit_store(e, HOST_RSI, HOST_FRAME(spill[2]));
-    miss = put_lookup(e, mmu, write);
     emit_rr(e, 0, 0x0fb7, HOST_RSI, HOST_RAX); /* movzx esi, ax: the slot */
+    emit_rm(e, EMIT_W, 0x03, HOST_RCX, slot_field(mmu, tag));
+    miss = put_lookup(e, mmu, write);
+    emit_rr(e, 0, 0x0fb7, HOST_RSI, HOST_RAX);
     due = put_countdown(e);
     put_fill(e, mmu);
     emit_patch(e, due, emit_offset(e));
@@ -120,7 +122,7 @@ static void make(struct bt_vm *bvm, struct emit *e, unsigned mmu, bool write)
     emit_patch(e, miss, emit_offset(e));
     put_restore(e);
     put8(e, 0x58); /* pop rax */
-    emit_lea(e, HOST_RAX, host_at(HOST_RAX, 5));
+    emit_load32(e, HOST_RAX, host_at(HOST_RAX, 5));
     emit_jump(e, bvm->code.slow);
 }
 
@@ -151,5 +153,5 @@ void bt_put_refill(struct bt_translation *t, const struct bt_later *later)
     put32(e, (4096U - site->span) << 16 | (uint32_t)(site->slot * sizeof(struct bt_slot)));
     emit_call(e, t->bvm->code.refill[site->mmu][site->access == X86_MEM_WRITE]);
     emit_jump(e, later->from[0] + 4);
-    put64(e, (uint64_t)(uintptr_t)site);
+    put32(e, bt_site_offset(t, site));
 }

@@ -13,16 +13,6 @@
 
 /* ---- making and ending ---- */
 
-static bool give_data(struct bt_vm *bvm, struct bt_region *r)
-{
-    struct plat *plat = bvm->vm->plat;
-
-    /* Zeroed memory that nobody touches costs nothing: descriptions seldom take half of the region. */
-    if (!r->data)
-        r->data = plat->ops->alloc(plat, bvm->regions.size + BT_ARENA_RESERVE);
-    return r->data;
-}
-
 static void start(struct bt_vm *bvm, unsigned i)
 {
     struct bt_regions *rs = &bvm->regions;
@@ -33,6 +23,7 @@ static void start(struct bt_vm *bvm, unsigned i)
     r->data_used = 0;
     r->blocks = NULL;
     bvm->code.used = i ? r->code : bvm->code.fixed;
+    bt_code_want_large(bvm, r->code, r->code + rs->size);
 }
 
 int bt_regions_init(struct bt_vm *bvm)
@@ -46,7 +37,7 @@ int bt_regions_init(struct bt_vm *bvm)
         rs->region[i].code = (uint32_t)(i * rs->size);
     rs->page_chunks_max = (unsigned)MAX(size / PAGES_SHARE / KIB(64), 1);
     rs->page_chunk = vm_alloc(bvm->vm, rs->page_chunks_max * sizeof(*rs->page_chunk));
-    if (!rs->page_chunk || !give_data(bvm, &rs->region[0]))
+    if (!rs->page_chunk)
         return -ENOMEM;
     bt_regions_empty(bvm);
     return 0;
@@ -56,8 +47,6 @@ void bt_regions_finish(struct bt_vm *bvm)
 {
     struct bt_regions *rs = &bvm->regions;
 
-    for (unsigned i = 0; i < rs->count; i++)
-        vm_free(bvm->vm, rs->region[i].data);
     for (unsigned i = 0; rs->page_chunk && i < rs->page_chunks_max; i++)
         vm_free(bvm->vm, rs->page_chunk[i]);
     vm_free(bvm->vm, rs->page_chunk);
@@ -91,23 +80,26 @@ void bt_regions_empty(struct bt_vm *bvm)
 
 /* ---- descriptions ---- */
 
-static size_t data_left(const struct bt_vm *bvm)
+static size_t code_of(const struct bt_vm *bvm)
 {
-    const struct bt_regions *rs = &bvm->regions;
-
-    return rs->size + BT_ARENA_RESERVE - rs->region[rs->now].data_used;
+    return bvm->code.used - bvm->regions.region[bvm->regions.now].code;
 }
 
 void *bt_arena(struct bt_vm *bvm, size_t size)
 {
-    struct bt_region *r = &bvm->regions.region[bvm->regions.now];
-    void *p = r->data + r->data_used;
+    struct bt_regions *rs = &bvm->regions;
+    struct bt_region *r = &rs->region[rs->now];
+    uint8_t *end = bvm->code.write + r->code + rs->size;
 
     size = ALIGN_UP(size, 8);
-    base_assert(size <= data_left(bvm));
+    base_assert(size <= rs->size - r->data_used - code_of(bvm));
     r->data_used += size;
-    memset(p, 0, size);
-    return p;
+    return memset(end - r->data_used, 0, size);
+}
+
+struct bt_site *bt_site_at(const struct bt_vm *bvm, uint32_t offset)
+{
+    return (struct bt_site *)(void *)(bvm->code.write + offset);
 }
 
 struct bt_page *bt_page_alloc(struct bt_vm *bvm)
@@ -134,11 +126,6 @@ struct bt_page *bt_page_alloc(struct bt_vm *bvm)
 
 /* ---- how full it is ---- */
 
-static size_t code_of(const struct bt_vm *bvm)
-{
-    return bvm->code.used - bvm->regions.region[bvm->regions.now].code;
-}
-
 static size_t filled(const struct bt_vm *bvm)
 {
     return code_of(bvm) + bvm->regions.region[bvm->regions.now].data_used;
@@ -146,8 +133,10 @@ static size_t filled(const struct bt_vm *bvm)
 
 static bool has_room(const struct bt_vm *bvm)
 {
-    return bvm->regions.region[bvm->regions.now].state == BT_REGION_USED && filled(bvm) < bvm->regions.size &&
-           bvm->regions.size - code_of(bvm) >= BT_CODE_RESERVE;
+    const struct bt_regions *rs = &bvm->regions;
+
+    return rs->region[rs->now].state == BT_REGION_USED &&
+           filled(bvm) + BT_CODE_RESERVE + BT_ARENA_RESERVE <= rs->size;
 }
 
 size_t bt_regions_used(const struct bt_vm *bvm)
@@ -238,19 +227,11 @@ static void reclaim(struct bt_vm *bvm, struct bt_region *r)
     tell_gone(bvm, r->code);
 }
 
-static unsigned next_region(struct bt_vm *bvm)
-{
-    unsigned next = (bvm->regions.now + 1) % bvm->regions.count;
-
-    /* With no memory for another, the ones that there are go round. */
-    return give_data(bvm, &bvm->regions.region[next]) ? next : 0;
-}
-
 bool bt_region_next(struct bt_vcpu *bv)
 {
     struct bt_vm *bvm = bv->bvm;
     struct bt_regions *rs = &bvm->regions;
-    unsigned next = next_region(bvm);
+    unsigned next = (rs->now + 1) % rs->count;
     struct bt_region *r = &rs->region[next];
 
     if (r->state == BT_REGION_USED)

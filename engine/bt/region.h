@@ -15,7 +15,7 @@
  * as having acknowledged, and cleans up when it comes back. Nobody waits: whoever
  * has no room meanwhile steps instructions.
  *
- * A region's size bounds its code and its descriptions (blocks, sites) together.
+ * Code fills a region from its start on, what describes it (blocks, sites) from its end.
  */
 #ifndef ENGINE_BT_REGION_H
 #define ENGINE_BT_REGION_H
@@ -27,6 +27,7 @@
 
 struct bt_vm;
 struct bt_vcpu;
+struct bt_site;
 struct bt_block;
 struct bt_page;
 
@@ -36,9 +37,8 @@ struct bt_region {
     uint32_t code;      /* where its code begins in the cache; constant */
     uint32_t code_used; /* bytes, once another region is filled */
     enum bt_region_state state;
-    uint64_t seq;  /* when it was evicted last; atomic */
-    uint8_t *data; /* blocks, sites, instructions */
-    size_t data_used;
+    uint64_t seq;            /* when it was evicted last; atomic */
+    size_t data_used;        /* bytes at its end: blocks, sites, instructions */
     struct bt_block *blocks; /* by next_region; dead ones too */
     struct bt_page *pages;   /* that have gone with it, by next_lin: freed when it is free */
 };
@@ -71,6 +71,8 @@ bool bt_region_next(struct bt_vcpu *bv);
 void bt_region_used(struct bt_vcpu *bv, struct bt_block *block);
 /* Zeroed; in the present region. */
 void *bt_arena(struct bt_vm *bvm, size_t size);
+/* offset: from the start of the cache. */
+struct bt_site *bt_site_at(const struct bt_vm *bvm, uint32_t offset);
 /* Bytes in use: code and descriptions. */
 size_t bt_regions_used(const struct bt_vm *bvm);
 

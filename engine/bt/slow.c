@@ -109,7 +109,9 @@ static uint64_t redo(struct bt_vcpu *bv, const struct bt_site *site)
 
 static bool canonical(const struct x86_cpu *cpu, uint64_t lin)
 {
-    return cpu->mode != X86_MODE_64 || (uint64_t)((int64_t)(lin << 16) >> 16) == lin;
+    unsigned unused = cpu->s.cr4 & X86_CR4_LA57 ? 7 : 16;
+
+    return cpu->mode != X86_MODE_64 || (uint64_t)((int64_t)(lin << unused) >> unused) == lin;
 }
 
 static bool hits(const struct x86_tlb_entry *e, uint64_t lin, bool write)

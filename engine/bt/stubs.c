@@ -10,6 +10,7 @@
 #include "engine/bt/map.h"
 #include "engine/bt/refill.h"
 #include "engine/bt/strings.h"
+#include "engine/bt/translate.h"
 #include "engine/bt/x87.h"
 
 #define CPU(member) ((int32_t)offsetof(struct x86_cpu, member))
@@ -158,11 +159,12 @@ static void put_resume(struct emit *e)
     emit_rm(e, 0, 0xff, 4, HOST_FRAME(target)); /* jmp */
 }
 
-/* The caller's site, whose address is where rax says, to frame.site; rcx is the access's address. */
+/* The caller's site, whose offset in the cache is eax, to frame.site; rcx is the access's address. */
 static void put_take_site(struct emit *e)
 {
     emit_store(e, HOST_RCX, HOST_FRAME(lin));
-    emit_load(e, HOST_RAX, host_at(HOST_RAX, 0));
+    emit_mov_imm(e, HOST_RCX, (uint64_t)(uintptr_t)e->base);
+    emit_rr(e, EMIT_W, 0x03, HOST_RAX, HOST_RCX); /* add */
     emit_store(e, HOST_RAX, HOST_FRAME(site));
 }
 
@@ -263,6 +265,11 @@ void bt_stubs_make(struct bt_vm *bvm)
     emit_align(&e, 0, 64);
 
     make_tsc(&e, code);
+    emit_align(&e, 0, 64);
+
+    code->flags_save = emit_offset(&e);
+    bt_put_flags_save(&e);
+    put8(&e, 0xc3);
     emit_align(&e, 0, 64);
 
     code->vec_load = emit_offset(&e);

@@ -169,6 +169,24 @@ static void put_entries(struct bt_translation *t)
 
 /* ---- code ---- */
 
+/*
+ * Where to go on if C has done the whole instruction: behind it. But not if that passes over a check that
+ * later accesses count on.
+ */
+static void set_resumes(struct bt_translation *t, unsigned first)
+{
+    bool passes = false;
+
+    for (unsigned i = t->later_count; i-- > first;) {
+        struct bt_site *site = t->later[i].site;
+
+        if (t->later[i].kind != BT_LATER_ACCESS)
+            continue;
+        site->resume = passes ? 0 : emit_offset(&t->e);
+        passes |= site->kind == BT_SITE_ACCESS && site->group;
+    }
+}
+
 static void put_insn(struct bt_translation *t)
 {
     unsigned first = t->later_count;
@@ -177,10 +195,7 @@ static void put_insn(struct bt_translation *t)
     if (!t->is_inline[t->now] || !(bt_put_string(t) || bt_put_odd(t) || bt_put_x87(t) || bt_put_special(t) ||
                                    bt_put_system(t) || bt_put_native(t)))
         bt_put_generic(t);
-    for (unsigned i = first; i < t->later_count; i++) {
-        if (t->later[i].kind == BT_LATER_ACCESS)
-            t->later[i].site->resume = emit_offset(&t->e);
-    }
+    set_resumes(t, first);
     bt_flags_after(t);
 }
 

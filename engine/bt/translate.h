@@ -51,13 +51,13 @@ struct bt_later {
     enum bt_flags flags;
     uint32_t key;     /* side */
     uint32_t from[4]; /* displacements that lead here; 0: none */
-    int32_t tag;      /* access: the tag's place in the frame */
+    int32_t tag;      /* BT_LIN_TABLE: the tags' place in the frame */
     uint64_t value;   /* side: the target; shadow: code offset to go on at */
     struct bt_site *site;
 };
 
 enum bt_later_lin {
-    BT_LIN_TAG,   /* rcx + slot's tag */
+    BT_LIN_TAG,   /* rcx + slot's tag; refill.c */
     BT_LIN_TABLE, /* rcx + tag of the TLB entry at rax */
     BT_LIN_RCX,
 };
@@ -144,8 +144,10 @@ enum bt_flags_need {
     BT_NEED_ALL,  /* it reads some, leaves some as they were, or leaves some undefined */
 };
 enum bt_flags_need bt_flags_need(const struct bt_translation *t, const struct x86_insn *insn);
-void bt_flags_host(struct bt_translation *t);  /* makes them be in EFLAGS; rax is lost */
-void bt_flags_saved(struct bt_translation *t); /* makes them be in frame.cc; rax is lost */
+void bt_flags_host(struct bt_translation *t);          /* makes them be in EFLAGS; rax is lost */
+void bt_flags_saved(struct bt_translation *t);         /* makes them be in frame.cc; rax is lost */
+void bt_flags_saved_briefly(struct bt_translation *t); /* in few bytes, for code that seldom runs */
+void bt_put_flags_save(struct emit *e);                /* from EFLAGS to frame.cc */
 void bt_flags_spare(struct bt_translation *t); /* makes them be elsewhere than in EFLAGS alone; rax is lost */
 void bt_flags_lost(struct bt_translation *t);  /* what was written changed EFLAGS */
 /* Finds where nobody wants the flags. After the plan. */
@@ -168,6 +170,12 @@ unsigned bt_get(struct bt_translation *t, unsigned guest, unsigned scratch);
 
 /* ---- exits.c ---- */
 struct bt_site *bt_new_site(struct bt_translation *t, enum bt_site_kind kind);
+
+/* What translated code knows it by: bt_site_at(). */
+static inline uint32_t bt_site_offset(const struct bt_translation *t, const struct bt_site *site)
+{
+    return (uint32_t)((const uint8_t *)site - t->bvm->code.write);
+}
 struct bt_later *bt_new_later(struct bt_translation *t, enum bt_later_kind kind, struct bt_site *site);
 /* A jump to guest code at rip. */
 void bt_put_exit(struct bt_translation *t, uint64_t rip);

@@ -180,9 +180,7 @@ static void put_settle(struct emit *e)
     none = emit_jcc(e, 4, 0);
     put_copy(e, 2, host_at(HOST_RSI, CPU(s.x87.fop)),
              host_at(HOST_RAX, (int32_t)offsetof(struct bt_site, fop)));
-    emit_rm(e, 0, 0x0fb7, HOST_RDX, host_at(HOST_RAX, (int32_t)offsetof(struct bt_site, offset)));
-    emit_load(e, HOST_RAX, host_at(HOST_RAX, (int32_t)offsetof(struct bt_site, block)));
-    emit_rm(e, EMIT_W, 0x03, HOST_RDX, host_at(HOST_RAX, (int32_t)offsetof(struct bt_block, rip)));
+    emit_load(e, HOST_RDX, host_at(HOST_RAX, (int32_t)offsetof(struct bt_site, rip)));
     emit_store(e, HOST_RDX, host_at(HOST_RSI, CPU(s.x87.fip)));
     emit_patch(e, none, emit_offset(e));
 }

@@ -7,19 +7,9 @@
  *   rBX, rBP, rDI, (R12)   into the data pages   rSI   a small index
  *   rSP                    the stack, which is full of addresses of items
  */
-#include "tests/blocks/blocks.h"
-
-#include "tests/diff/random-values.h"
-#include "x86/fpu.h"
+#include "tests/blocks/generate-internal.h"
 
 #include <stdlib.h>
-#include <string.h>
-
-struct maker {
-    struct block *block;
-    const struct x86_cpuid_model *model;
-    uint64_t r;
-};
 
 /* ---- which rows ---- */
 
@@ -121,7 +111,7 @@ static uint16_t pick_row(struct maker *m)
     static struct rows rows;
     static const uint8_t weights[16] = {HOT,     HOT,     HOT,    HOT,    HOT,    HOT,    HOT,      HOT,
                                         INTEGER, INTEGER, VECTOR, VECTOR, VECTOR, VECTOR, FLOATING, FLOATING};
-    enum group g = weights[below(&m->r, 16)];
+    enum group g = m->floating && one_in(&m->r, 2) ? FLOATING : weights[below(&m->r, 16)];
 
     if (!rows.made)
         make_rows(&rows, m->model);
@@ -131,35 +121,6 @@ static uint16_t pick_row(struct maker *m)
 }
 
 /* ---- items ---- */
-
-static struct item *new_item(struct maker *m)
-{
-    struct item *it = &m->block->item[m->block->count++];
-
-    *it = (struct item){0};
-    return it;
-}
-
-static void put(struct item *it, uint8_t byte)
-{
-    it->bytes[it->length++] = byte;
-}
-
-static void put_n(struct item *it, const void *bytes, size_t n)
-{
-    memcpy(it->bytes + it->length, bytes, n);
-    it->length = (uint8_t)(it->length + n);
-}
-
-static void put32(struct item *it, uint32_t value)
-{
-    put_n(it, &value, 4);
-}
-
-static bool is_64(const struct maker *m)
-{
-    return m->block->mode == X86_MODE_64;
-}
 
 /* A 32-bit field for the fix, `tail` bytes before the instruction's end. */
 static void put_fix(struct item *it, enum fix fix, unsigned tail)
@@ -481,12 +442,14 @@ static void put_system(struct maker *m)
 
 static void put_something(struct maker *m)
 {
-    static void (*const seldom[])(struct maker * m) = {put_jcc,   put_jcc,    put_jcc,     put_jump,
-                                                       put_call,  put_return, put_loop,    put_indirect,
-                                                       put_store, put_string, put_pointer, put_flags};
+    static void (*const seldom[])(struct maker * m) = {
+        put_jcc,      put_jcc,   put_jcc,    put_jump,    put_call,  put_return,     put_loop,
+        put_indirect, put_store, put_string, put_pointer, put_flags, generate_stack, generate_absolute};
     bool system = is_64(m) && (m->block->in.lstar || !m->block->user);
 
-    if (system && one_in(&m->r, 12))
+    if (m->floating && one_in(&m->r, 2))
+        generate_x87(m);
+    else if (system && one_in(&m->r, 12))
         put_system(m);
     else if (below(&m->r, 16) < 11)
         put_random(m);
@@ -543,20 +506,6 @@ static uint64_t pick_pointer(struct maker *m)
     }
 }
 
-static void make_fpu(struct maker *m, struct x86_state *s)
-{
-    s->mxcsr = one_in(&m->r, 4) ? random_mxcsr(&m->r) : 0x1f80;
-    s->x87.fcw = 0x37f;
-    if (one_in(&m->r, 8))
-        s->x87.fcw = (uint16_t)((x86_random_next(&m->r) & 0xf3f) | 0x40);
-    s->x87.ftw = one_in(&m->r, 2) ? (uint8_t)x86_random_next(&m->r) : 0;
-    s->x87.fsw = (uint16_t)(below(&m->r, 8) << 11);
-    for (unsigned i = 0; i < 8; i++)
-        random_x87(&m->r, s->x87.st[i]);
-    for (unsigned i = 0; i < 16; i++)
-        random_vector(&m->r, s->vec[i].b);
-}
-
 static void make_start(struct maker *m)
 {
     struct block *b = m->block;
@@ -585,7 +534,9 @@ static void make_start(struct maker *m)
         s->seg[X86_GS].base = (uint32_t)s->seg[X86_GS].base;
     s->kernel_gs_base = below(&m->r, 0x800);
     s->sfmask = one_in(&m->r, 2) ? X86_FL_IF | X86_FL_TF | (one_in(&m->r, 2) ? X86_FL_AC : 0) : 0;
-    make_fpu(m, s);
+    generate_x87_start(m, s);
+    for (unsigned i = 0; i < 16; i++)
+        random_vector(&m->r, s->vec[i].b);
 }
 
 static void make_surroundings(struct maker *m)
@@ -636,6 +587,7 @@ void block_generate(struct block *block, const struct x86_cpuid_model *model, ui
     memset(block, 0, sizeof(*block));
     block->number = number;
     block->seed = seed;
+    m.floating = one_in(&m.r, 4);
     make_surroundings(&m);
     items = 2 + below(&m.r, one_in(&m.r, 4) ? MAX_ITEMS - 4 : 16);
     while (block->count < items)

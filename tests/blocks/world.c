@@ -193,8 +193,8 @@ static void set_state(struct world *w, const struct block *b)
     s->dr[6] = cold.dr[6];
     s->dr[7] = cold.dr[7];
     s->rip = b->item[block_standing(b, 0)].address;
-    s->cr0 =
-        (s->cr0 & X86_CR0_AM) | X86_CR0_PE | X86_CR0_ET | X86_CR0_NE | X86_CR0_MP | X86_CR0_WP | X86_CR0_PG;
+    s->cr0 = (s->cr0 & (X86_CR0_AM | X86_CR0_TS | X86_CR0_EM)) | X86_CR0_PE | X86_CR0_ET | X86_CR0_NE |
+             X86_CR0_MP | X86_CR0_WP | X86_CR0_PG;
     s->cr4 = (s->cr4 & X86_CR4_SMAP) | X86_CR4_PAE | X86_CR4_OSFXSR | X86_CR4_OSXMMEXCPT | X86_CR4_OSXSAVE |
              X86_CR4_FSGSBASE;
     s->xcr0 = X86_XCR0_X87 | X86_XCR0_SSE | X86_XCR0_AVX;

@@ -13,6 +13,7 @@ import time
 
 import pytest
 
+import resident
 from dmesg import must_be_quiet
 from harness import ENGINE, GUESTS, OFF, PATIENCE, TOP, Guest
 
@@ -21,6 +22,7 @@ PROGRAMS = TOP / "tests" / "guest" / "jit"
 SOAK = float(os.environ.get("BATUTA_SOAK", "0")) * 60
 LONG = os.environ.get("BATUTA_LONG") == "1"
 PERCENT = 100 if LONG else 20
+RAM = 768  # MiB
 # How much more memory of its own, guest RAM apart, the VMM may have in the second half of a soak than in the first.
 GROWTH = 4 << 20
 # And ever: the engine's tables (of translated blocks up to 96 MiB), devices, libraries.
@@ -75,7 +77,7 @@ def disk(tmp_path_factory):
 
 
 def boot(disk, cpus):
-    guest = Guest("--memory", "768M", "--cpus", cpus, "--disk", f"{IMAGE},format=raw", "--disk", f"{disk},format=raw,ro",
+    guest = Guest("--memory", f"{RAM}M", "--cpus", cpus, "--disk", f"{IMAGE},format=raw", "--disk", f"{disk},format=raw,ro",
                   "--snapshot", "--net", "none", initrd=GUESTS / "debian-initrd.gz", append="console=ttyS0 net.ifnames=0 quiet",
                   control=True)
     guest.__enter__()
@@ -122,12 +124,11 @@ def fork_much(guest):
 
 
 def own_memory(guest):
-    """Bytes that the VMM has for itself: neither guest RAM nor the code cache, which are shared memory."""
+    """Bytes that the VMM has for itself: neither guest RAM nor the code cache."""
     pids, total = [guest.process.pid], 0
     while pids:
         pid = pids.pop()
-        status = dict(line.split(":", 1) for line in pathlib.Path(f"/proc/{pid}/status").read_text().splitlines())
-        total += sum(int(status[key].split()[0]) << 10 for key in ("RssAnon", "RssFile"))
+        total += resident.beside_ram(pid, RAM << 20)
         for task in pathlib.Path(f"/proc/{pid}/task").iterdir():
             pids += [int(child) for child in (task / "children").read_text().split()]
     return total
