@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * The code cache's memory: one piece mapped twice, once writable and once
+ * The code cache's memory: one piece of it mapped twice, once writable and once
  * executable, so that no mapping is ever both. The executable mapping lies below
  * 2 GiB: jump tables hold 32-bit offsets, which LEA turns into addresses.
  */
@@ -69,8 +69,8 @@ static bool host_shifts_make_flags(void)
     return same;
 }
 
-/* Addresses for the cache, where the host's large pages fit. 0 or a negative errno. */
-static int reserve(struct bt_mapping *m, size_t size, int flags)
+/* Room for the cache at an address where the host's large pages fit. 0 or a negative errno. */
+static int make_room(struct bt_mapping *m, size_t size, int flags)
 {
     void *room = mmap(NULL, size + BT_LARGE_PAGE, PROT_NONE,
                       MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | flags, -1, 0);
@@ -91,26 +91,21 @@ static void unmap(struct bt_mapping m[2])
     }
 }
 
-/* Shared memory at both places; mremap() of no bytes maps it once more. 0 or a negative errno. */
-static int fill(struct bt_mapping m[2], size_t size)
-{
-    void *w = m[0].cache, *x = m[1].cache;
-
-    /* Without a file, as only of such memory perf looks for names in /tmp/perf-PID.map. */
-    if (mmap(x, size, PROT_READ | PROT_EXEC, MAP_SHARED | MAP_ANONYMOUS | MAP_FIXED, -1, 0) == MAP_FAILED ||
-        mremap(x, 0, size, MREMAP_MAYMOVE | MREMAP_FIXED, w) == MAP_FAILED ||
-        mprotect(w, size, PROT_READ | PROT_WRITE) < 0)
-        return -errno;
-    return 0;
-}
-
-/* The writable mapping and the executable one, or neither. 0 or a negative errno. */
+/*
+ * The writable mapping and the executable one, or neither. 0 or a negative errno. mremap() of no bytes maps
+ * shared memory once more. Memory without a file, as perf looks into /tmp/perf-PID.map for that only.
+ */
 static int map_twice(struct bt_mapping m[2], size_t size)
 {
-    int r = reserve(&m[0], size, 0);
+    int r = make_room(&m[0], size, 0);
 
-    r = r < 0 ? r : reserve(&m[1], size, MAP_32BIT);
-    r = r < 0 ? r : fill(m, size);
+    if (r == 0)
+        r = make_room(&m[1], size, MAP_32BIT);
+    if (r == 0 && (mmap(m[1].cache, size, PROT_READ | PROT_EXEC, MAP_SHARED | MAP_ANONYMOUS | MAP_FIXED, -1,
+                        0) == MAP_FAILED ||
+                   mremap(m[1].cache, 0, size, MREMAP_MAYMOVE | MREMAP_FIXED, m[0].cache) == MAP_FAILED ||
+                   mprotect(m[0].cache, size, PROT_READ | PROT_WRITE) < 0))
+        r = -errno;
     if (r < 0)
         unmap(m);
     return r;
