@@ -62,7 +62,7 @@ const struct x86_feature_row x86_feature_table[] = {
     ROW(AES,         "aes",          1, 0, ECX, 25, V3, HOST,     ANY, 0),
     ROW(XSAVE,       "xsave",        1, 0, ECX, 26, V3, HOST,     ANY, REQ),
     ROW(AVX,         "avx",          1, 0, ECX, 28, V3, HOST,     ANY, REQ),
-    ROW(F16C,        "f16c",         1, 0, ECX, 29, V3, HOST,     ANY, REQ),
+    ROW(F16C,        "f16c",         1, 0, ECX, 29, V3,   HOST,   ANY, REQ),
     ROW(RDRAND,      "rdrand",       1, 0, ECX, 30, V2, HARDWARE, ANY, 0),
     ROW(HYPERVISOR,  "hypervisor",   1, 0, ECX, 31, V2, NOTHING,  ANY, 0),
 
@@ -81,7 +81,7 @@ const struct x86_feature_row x86_feature_table[] = {
     ROW(SMAP,        "smap",         7, 0, EBX, 20, V2, HARDWARE, ANY, 0),
     ROW(CLFLUSHOPT,  "clflushopt",   7, 0, EBX, 23, V3, HARDWARE, ANY, 0),
     ROW(CLWB,        "clwb",         7, 0, EBX, 24, HOST, HARDWARE, ANY, 0),
-    ROW(SHA,         "sha_ni",       7, 0, EBX, 29, HOST, HOST,   ANY, 0),
+    ROW(SHA,         "sha_ni",       7, 0, EBX, 29, V3,   HOST,   ANY, 0),
     ROW(UMIP,        "umip",         7, 0, ECX,  2, V2, HARDWARE, ANY, 0),
     ROW(GFNI,        "gfni",         7, 0, ECX,  8, HOST, HOST,   ANY, 0),
     ROW(VAES,        "vaes",         7, 0, ECX,  9, HOST, HOST,   ANY, 0),
