@@ -15,7 +15,7 @@
 
 PREFIX ?= /usr/local
 FUZZ_SECONDS ?= 600
-NINJA = ninja -C build
+ninja = ninja -C build
 
 .PHONY: all build guests run test check asan tsan fuzz diff soak bench bench-readme format install clean
 
@@ -28,7 +28,7 @@ build/build.ninja:
 	@rm -f build-setup.log
 
 build: build/build.ninja
-	@if [ -t 1 ]; then $(NINJA); else echo "Building batuta…"; $(NINJA) --quiet; fi
+	@if [ -t 1 ]; then $(ninja); else echo "Building batuta…"; $(ninja) --quiet; fi
 
 guests: build/build.ninja
 	@tools/guests build/guests
@@ -81,7 +81,7 @@ format:
 
 install: build/build.ninja
 	@meson configure build -Dprefix=$(abspath $(PREFIX))
-	@$(NINJA) --quiet
+	@$(ninja) --quiet
 	@DESTDIR=$(DESTDIR) meson install -C build --quiet
 
 clean:
