@@ -112,8 +112,9 @@ static void check_tun(struct finding *f)
         say(f, MISSING,
             r == -ENOENT ? "there is no /dev/net/tun" : "/dev/net/tun cannot be opened by this user",
             "no --net tap=NAME; --net user works, a little slower, without incoming connections but hostfwd",
-            r == -ENOENT ? "sudo modprobe tun"
-                         : "have root make the tap: ip tuntap add NAME mode tap user $USER");
+            r == -ENOENT
+                ? "sudo modprobe tun; into a container: docker run --device /dev/net/tun --cap-add NET_ADMIN"
+                : "have root make the tap: ip tuntap add NAME mode tap user $USER");
 }
 
 static void check_hugepages(struct finding *f)
