@@ -34,8 +34,10 @@ class Settings:
     work: pathlib.Path
     host_cpu: int = 0
     problems: list = dataclasses.field(default_factory=list)
+    known: set = dataclasses.field(default_factory=set)  # the names that --only could have had
 
     def wants(self, *names):
+        self.known.update(names)
         return not self.only or any(name in self.only for name in names)
 
     def problem(self, text):

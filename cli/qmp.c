@@ -5,6 +5,7 @@
 #include <stdbool.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/time.h>
 #include <sys/un.h>
 #include <unistd.h>
@@ -18,6 +19,13 @@ static int complain(const struct qmp *qmp, const char *about, const char *what)
     return -1;
 }
 
+static bool is_socket(const char *path)
+{
+    struct stat st;
+
+    return stat(path, &st) == 0 && S_ISSOCK(st.st_mode);
+}
+
 static int dial(const struct qmp *qmp)
 {
     struct sockaddr_un addr = {.sun_family = AF_UNIX};
@@ -29,9 +37,11 @@ static int dial(const struct qmp *qmp)
     fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
     if (fd < 0 || connect(fd, (const struct sockaddr *)&addr, sizeof(addr)) < 0) {
         complain(qmp, qmp->path,
-                 errno == ECONNREFUSED ? "nobody listens there any more: the VM has ended"
-                 : errno == ENOENT     ? "there is no such socket: batuta run makes it with --control SOCKET"
-                                       : strerror(errno));
+                 errno == ECONNREFUSED && is_socket(qmp->path)
+                     ? "nobody listens there any more: the VM has ended"
+                 : errno == ECONNREFUSED ? "is not a socket: name the one of batuta run --control SOCKET"
+                 : errno == ENOENT ? "there is no such socket: batuta run makes it with --control SOCKET"
+                                   : strerror(errno));
         if (fd >= 0)
             close(fd);
         return -1;

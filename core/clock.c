@@ -110,10 +110,11 @@ void clock_stop(struct vm *vm)
     tell_engine(vm);
 }
 
-void timer_init(struct timer *timer, struct vm *vm, void (*fn)(void *opaque), void *opaque)
+void timer_init(struct timer *timer, struct vm *vm, const char *name, void (*fn)(void *opaque), void *opaque)
 {
     list_init(&timer->link);
     timer->deadline = CLOCK_NEVER;
+    timer->name = name;
     timer->fn = fn;
     timer->opaque = opaque;
     timer->vm = vm;
@@ -125,6 +126,7 @@ void timer_arm(struct timer *timer, uint64_t deadline)
     struct timer *first = first_timer(c);
     struct timer *t;
 
+    vm_trace(timer->vm, TIMER, "%s: armed for %llu ns", timer->name, (unsigned long long)deadline);
     list_remove(&timer->link);
     timer->deadline = deadline;
     list_for_each (t, &c->timers, link) {
@@ -153,6 +155,8 @@ void clock_run(struct vm *vm)
     now = clock_now(vm);
     while ((t = first_timer(c)) && t->deadline <= now) {
         list_remove(&t->link);
+        vm_trace(vm, TIMER, "%s: fired at %llu ns, armed for %llu", t->name, (unsigned long long)now,
+                 (unsigned long long)t->deadline);
         t->fn(t->opaque);
     }
     ask_platform(vm);

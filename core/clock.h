@@ -17,6 +17,7 @@ struct vm;
 struct timer {
     struct list_node link; /* in vm_clock.timers while armed, sorted by deadline */
     uint64_t deadline;
+    const char *name; /* for --trace timer */
     void (*fn)(void *opaque);
     void *opaque;
     struct vm *vm;
@@ -40,7 +41,7 @@ void clock_init(struct vm *vm);
 void clock_start(struct vm *vm);
 void clock_stop(struct vm *vm);
 
-void timer_init(struct timer *timer, struct vm *vm, void (*fn)(void *opaque), void *opaque);
+void timer_init(struct timer *timer, struct vm *vm, const char *name, void (*fn)(void *opaque), void *opaque);
 /* Fires once when clock_now() reaches deadline, soon if that has passed. Re-arming moves it. */
 void timer_arm(struct timer *timer, uint64_t deadline);
 void timer_disarm(struct timer *timer);

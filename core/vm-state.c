@@ -219,6 +219,13 @@ static int load_machine(struct loader *l, const struct state_record *r, const ui
     return 0;
 }
 
+/* What the guest has turned on: a state of --cpu v3 is not one of v2. */
+static bool processor_has(const struct x86_cpuid_model *model, const struct x86_state *s)
+{
+    return !(s->cr4 & ~model->cr4_allowed) && !(s->efer & ~model->efer_allowed) &&
+           !(s->xcr0 & ~(model->xcr0_allowed | X86_XCR0_X87));
+}
+
 static int load_cpu(struct loader *l, const struct state_record *r, const uint8_t *body)
 {
     struct vm *vm = l->vm;
@@ -232,6 +239,10 @@ static int load_cpu(struct loader *l, const struct state_record *r, const uint8_
     e = state_load_object(body, r->length, r->version, &x86_state_table, &vm->vcpu[n]->cpu.s, l->err);
     if (e < 0)
         return e;
+    if (!processor_has(&vm->cpuid, &vm->vcpu[n]->cpu.s))
+        return error_set(l->err, EINVAL,
+                         "the state's guest uses what the processor of this VM does not have: start it with "
+                         "the same --cpu");
     x86_state_changed(&vm->vcpu[n]->cpu);
     vm->vcpu[n]->state_dirty = true;
     l->cpus |= BIT64(n);

@@ -45,7 +45,7 @@ static int try_open(const char *path, int flags)
 }
 
 static const char *const NO_KVM =
-    "guests run on batuta's own CPU engine: every OS works, but slower than on the machine's processor";
+    "guests run on batuta's own CPU engine, slower than on the machine's processor";
 
 static void check_kvm(struct finding *f)
 {
@@ -55,13 +55,13 @@ static void check_kvm(struct finding *f)
 
     if (r == -EACCES || r == -EPERM) {
         say(f, MISSING, "/dev/kvm is there, but not for this user", NO_KVM,
-            "sudo adduser $USER kvm, then log in again");
+            "sudo adduser $USER kvm, then log in again; in a container: its user needs the group, too");
         return;
     }
     if (r < 0) {
         say(f, MISSING, "there is no usable /dev/kvm", NO_KVM,
-            "turn VT-x or AMD-V on in the firmware, or nested virtualization in the cloud; sudo modprobe "
-            "kvm_intel kvm_amd");
+            "turn VT-x or AMD-V on in the firmware, or nested virtualization in the cloud; sudo modprobe -a "
+            "kvm_intel kvm_amd; into a container: docker run --device /dev/kvm");
         return;
     }
     r = engine_kvm_speed(&speed, &err);
@@ -69,8 +69,8 @@ static void check_kvm(struct finding *f)
         say(f, MISSING, err.text, NO_KVM, "see the kernel's log for what KVM lacks");
         return;
     }
-    snprintf(f->text, sizeof(f->text), "usable; %llu million ring-0 instructions a second",
-             (unsigned long long)(speed / 1000000));
+    snprintf(f->text, sizeof(f->text), "usable; %.*f million ring-0 instructions a second",
+             speed < 10000000 ? 1 : 0, (double)speed / 1e6);
     if (speed >= ENGINE_KVM_WORTH)
         return;
     f->verdict = POOR;
@@ -112,8 +112,9 @@ static void check_tun(struct finding *f)
         say(f, MISSING,
             r == -ENOENT ? "there is no /dev/net/tun" : "/dev/net/tun cannot be opened by this user",
             "no --net tap=NAME; --net user works, a little slower, without incoming connections but hostfwd",
-            r == -ENOENT ? "sudo modprobe tun"
-                         : "have root make the tap: ip tuntap add NAME mode tap user $USER");
+            r == -ENOENT
+                ? "sudo modprobe tun; into a container: docker run --device /dev/net/tun --cap-add NET_ADMIN"
+                : "have root make the tap: ip tuntap add NAME mode tap user $USER");
 }
 
 static void check_hugepages(struct finding *f)

@@ -325,6 +325,8 @@ int options_check(const struct run_options *o, struct error *err)
         return error_set(err, EINVAL, "--perf-map: only --engine bt translates");
     if (o->guest_symbols && !o->perf_map)
         return error_set(err, EINVAL, "--guest-symbols: is for --perf-map, which is not given");
+    if (o->icount_seed && !o->icount)
+        return error_set(err, EINVAL, "--icount-seed: is for --icount, which is not given");
     if (o->stop_at && !o->icount)
         return error_set(err, EINVAL, "--stop-at: instructions are counted with --icount only");
     if (o->stop_at && !o->control)

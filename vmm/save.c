@@ -221,6 +221,6 @@ void vmm_save_arm(struct vmm *vmm)
     if (!vmm->options.save_at)
         return;
     vmm->save_work = (struct plat_work){.fn = save_now, .opaque = vmm};
-    timer_init(&vmm->save_timer, &vmm->vm, save_due, vmm);
+    timer_init(&vmm->save_timer, &vmm->vm, "save", save_due, vmm);
     timer_arm(&vmm->save_timer, vmm->options.save_at);
 }

@@ -81,7 +81,7 @@ static void timer_fired(void *opaque)
 
 void lapic_timer_init(struct lapic *apic)
 {
-    timer_init(&apic->timer, apic->vcpu->vm, timer_fired, apic);
+    timer_init(&apic->timer, apic->vcpu->vm, "lapic", timer_fired, apic);
 }
 
 void lapic_timer_stop(struct lapic *apic)

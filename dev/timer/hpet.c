@@ -388,7 +388,7 @@ int hpet_create(struct vm *vm, struct pit *pit, struct rtc *rtc, struct hpet **o
     hpet->rtc = rtc;
     for (unsigned i = 0; i < HPET_TIMERS; i++) {
         hpet->timer[i].hpet = hpet;
-        timer_init(&hpet->timer[i].timer, vm, fired, &hpet->timer[i]);
+        timer_init(&hpet->timer[i].timer, vm, "hpet", fired, &hpet->timer[i]);
         irq_line_init(&hpet->timer[i].irq, vm, 0);
     }
     r = device_add(&hpet->dev, vm, &hpet_device, "hpet");

@@ -427,7 +427,7 @@ int pit_create(struct vm *vm, struct pit **out)
 
     if (!pit)
         return -ENOMEM;
-    timer_init(&pit->timer, vm, fired, pit);
+    timer_init(&pit->timer, vm, "pit", fired, pit);
     irq_line_init(&pit->irq, vm, 0);
     r = device_add(&pit->dev, vm, &pit_device, "pit");
     if (r) {

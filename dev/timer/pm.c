@@ -292,7 +292,7 @@ int pm_create(struct vm *vm, struct pm **out)
 
     if (!pm)
         return -ENOMEM;
-    timer_init(&pm->timer, vm, fired, pm);
+    timer_init(&pm->timer, vm, "pm", fired, pm);
     irq_line_init(&pm->sci, vm, PM_SCI_GSI);
     r = device_add(&pm->dev, vm, &pm_device, "pm");
     if (r) {

@@ -445,8 +445,8 @@ int rtc_create(struct vm *vm, struct rtc **out)
 
     if (!rtc)
         return -ENOMEM;
-    timer_init(&rtc->update_timer, vm, fired, rtc);
-    timer_init(&rtc->periodic_timer, vm, fired, rtc);
+    timer_init(&rtc->update_timer, vm, "rtc-update", fired, rtc);
+    timer_init(&rtc->periodic_timer, vm, "rtc-periodic", fired, rtc);
     irq_line_init(&rtc->irq, vm, 8);
     r = device_add(&rtc->dev, vm, &rtc_device, "rtc");
     if (r) {

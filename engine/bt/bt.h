@@ -25,8 +25,8 @@ struct bt_stats {
     uint64_t cache_size, cache_used; /* bytes of code and its descriptions, now */
     uint64_t links, unlinks;         /* jumps tied together, and taken apart again */
     uint64_t lookups;                /* by the dispatcher */
-    uint64_t misses;                 /* accesses that needed the page tables or the TLB behind them */
-    uint64_t tlb_hits;               /* of the misses: a slot that another page was in */
+    uint64_t misses;                 /* accesses that came to C for their page */
+    uint64_t tlb_hits;               /* about how many slots a stub refilled, without a miss */
     uint64_t crossings;              /* of the misses: accesses over a page's end */
     uint64_t redone;  /* instructions that the reference semantics finished (MMIO, page crossing …) */
     uint64_t generic; /* instructions that have no translation, executed */

@@ -114,9 +114,10 @@ static int map_twice(struct bt_mapping m[2], size_t size)
 static int no_memory(int error, struct error *err)
 {
     return error_set(err, error,
-                     "no executable memory below 2 GiB for translated code (mmap, mremap: %s): is it "
-                     "forbidden here?",
-                     strerror(error));
+                     "no executable memory below 2 GiB for translated code (mmap, mremap: %s): %s",
+                     strerror(error),
+                     error == ENOMEM ? "is there a limit (ulimit -v)? A smaller --code-cache needs less"
+                                     : "is it forbidden here?");
 }
 
 static bool host_has_fsgsbase(void)

@@ -645,7 +645,7 @@ def test_help(arguments):
     (["help", "rnu"], 2, ["rnu", "run"]),
     (["doctor", "--jsn"], 2, ["--jsn", "--json"]),
     (["ctl", "nowhere.sock", "query-status"], 1, ["nowhere.sock", "--control"]),
-    (["ctl", "/dev/null", "query-status"], 1, ["/dev/null"]),
+    (["ctl", "/dev/null", "query-status"], 1, ["/dev/null", "is not a socket", "--control"]),
     (["stats", "nowhere.sock"], 1, ["nowhere.sock", "--control"]),
     (["code", "nowhere.sock", "0x1000"], 1, ["nowhere.sock", "--control"]),
     (["profile", "nowhere.sock"], 1, ["nowhere.sock", "--control"]),

@@ -217,7 +217,7 @@ static void test_timers(void **state)
     fire_order = 0;
     memset(fired, 0, sizeof(fired));
     for (uintptr_t i = 0; i < 3; i++)
-        timer_init(&t[i], &f->vm, fire, (void *)i);
+        timer_init(&t[i], &f->vm, "test", fire, (void *)i);
     timer_arm(&t[0], 3000);
     timer_arm(&t[1], 1000);
     timer_arm(&t[2], 2000);
@@ -244,7 +244,7 @@ static void test_time_stands_still_while_paused(void **state)
     uint64_t before;
 
     fire_order = 0;
-    timer_init(&t, &f->vm, fire, NULL);
+    timer_init(&t, &f->vm, "test", fire, NULL);
     f->fake.now += 500;
     before = clock_now(&f->vm);
     timer_arm(&t, before + 100);

@@ -104,7 +104,7 @@ static void on_end(void *opaque)
 
 static void arm(struct fixture *f, unsigned i, void (*fn)(void *opaque), uint64_t deadline)
 {
-    timer_init(&f->timer[i], &f->vm, fn, (void *)(intptr_t)i);
+    timer_init(&f->timer[i], &f->vm, "test", fn, (void *)(intptr_t)i);
     timer_arm(&f->timer[i], deadline);
 }
 

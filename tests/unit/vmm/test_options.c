@@ -56,6 +56,7 @@ static const struct {
     {"--kernel k --icount --net user", "say --net none"},
     {"--kernel k --icount --engine kvm", "say --engine bt"},
     {"--kernel k --icount-seed x", "--icount-seed"},
+    {"--kernel k --icount-seed 7", "is for --icount"},
     {"--kernel k --memory 12X", "not a size: say 512M or 2G"},
     {"--kernel k --memory -5", "not a size"},
     {"--kernel k --memory 1.5G", "not a size"},
