@@ -84,10 +84,11 @@ struct bt_frame {
     uint64_t kept;         /* a value between the two accesses of PUSH or CALL */
     uint64_t host_sp;      /* C's stack */
     uint64_t shadow_sp;    /* translated code's, while C runs */
-    uint64_t shadow_top, shadow_low; /* the latter: a CALL below it starts anew */
-    struct bt_site *site;            /* who called; NULL: an indirect branch that nobody knows */
-    uint64_t target;                 /* host code to go on at */
-    uint32_t branch;                 /* offset of the latest indirect branch's site in the cache */
+    uint64_t shadow_top;
+    uint64_t shadow_low;  /* a CALL below it starts anew; atomic: beside poll, all of them do */
+    struct bt_site *site; /* who called; NULL: an indirect branch that nobody knows */
+    uint64_t target;      /* host code to go on at */
+    uint32_t branch;      /* offset of the latest indirect branch's site in the cache */
     /* refill.c */
     uint64_t spill[3];
     uint64_t none, none_addend;        /* of a slot's right that is not there */
@@ -352,7 +353,24 @@ static inline bool bt_polled(const struct bt_frame *frame)
     return __atomic_load_n(&frame->poll, __ATOMIC_RELAXED);
 }
 
-/* The same, and has this vCPU's own instruction asked for something? */
+/*
+ * Asks for a look, from any thread. Neither CALLs to what lies ahead nor the RETs that match them look at
+ * poll; so each CALL starts the shadow stack anew meanwhile, and the second RET in a row finds nothing there,
+ * and looks. In this order, and the other one to end it: where poll is set in the end, so is the other.
+ */
+static inline void bt_set_poll(struct bt_frame *frame)
+{
+    __atomic_store_n(&frame->poll, 1, __ATOMIC_SEQ_CST);
+    __atomic_store_n(&frame->shadow_low, UINT64_MAX, __ATOMIC_SEQ_CST);
+}
+
+static inline void bt_clear_poll(struct bt_frame *frame)
+{
+    __atomic_store_n(&frame->shadow_low, (uint64_t)(uintptr_t)&frame->shadow[2], __ATOMIC_SEQ_CST);
+    __atomic_store_n(&frame->poll, 0, __ATOMIC_SEQ_CST);
+}
+
+/* Is poll set, or has this vCPU's own instruction asked for something? */
 static inline bool bt_is_asked(const struct bt_frame *frame)
 {
     return bt_polled(frame) || events_requests(frame->cpu);

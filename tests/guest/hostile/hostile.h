@@ -18,6 +18,7 @@ void random_opcodes_ring3(void);
 void cpuid_sweep(void);
 void halt_forever(void);
 void spin_forever(void);
+void calls_forward(void);
 void fxrstor_garbage(void);
 void xsave_garbage(void);
 void descriptor_garbage(void);

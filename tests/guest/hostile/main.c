@@ -23,6 +23,7 @@ const struct test tests[] = {
     V(cpuid_sweep),
     S(halt_forever),
     S(spin_forever),
+    S(calls_forward),
     V(fxrstor_garbage),
     V(xsave_garbage),
     V(descriptor_garbage),
