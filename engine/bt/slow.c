@@ -200,6 +200,8 @@ uint64_t bt_slow(struct bt_frame *frame)
     bv->key = site->key;
     to = see_to(bv, site);
     if (!to) {
+        if (unlikely(site->key != site->block->key)) /* behind STAC or CLAC */
+            frame->shadow_sp = frame->shadow_top;    /* what lies there is of the old state */
         frame->count += (uint64_t)cpu->uncounted;
         cpu->instructions = frame->count;
         if (unlikely(site->shadow) && bv->next == BT_LOOK && cpu->s.rip == site->rip)

@@ -43,6 +43,7 @@ const struct test tests[] = {
     V(string_wraps),
     V(locked_on_mmio),
     V(split_accesses),
+    V(smap_after_call),
     V(self_modifying_block),
     V(self_modifying_page),
     V(self_modifying_random),
