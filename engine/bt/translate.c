@@ -11,8 +11,6 @@
 #include "x86/cpuid.h"
 
 #define PLAIN_INSNS 8
-/* Less than this is left of the reserve: the block ends. An instruction takes at most a few hundred bytes. */
-#define CODE_MARGIN KIB(32)
 
 /* ---- decoding ---- */
 
@@ -219,11 +217,6 @@ static void put_block(struct bt_translation *t)
     for (t->now = 0; t->now < t->count; t->now++) {
         put_insn(t);
         t->insn_end[t->now] = emit_offset(&t->e);
-        if ((size_t)(t->e.end - t->e.at) < CODE_MARGIN && !(t->flags & BT_FLAGS_DEAD) &&
-            t->now + 1 < t->count) {
-            t->count = t->now + 1; /* its bytes stay tracked: no harm */
-            break;
-        }
     }
     t->now = t->count - 1;
     if (!has_left(t))
