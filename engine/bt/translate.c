@@ -54,7 +54,7 @@ static bool decode_crossing(struct bt_translation *t)
     unsigned first = 4096 - t->offset;
 
     t->page2 = bt_known_page(t->bv, t->page->lin + 4096);
-    if (!t->page2)
+    if (!t->page2 || (!t->wide && t->page2->lin > UINT32_MAX)) /* 32-bit addresses begin anew there */
         return false;
     memcpy(t->code + first, t->page2->host, X86_MAX_INSN_LEN);
     if (x86_decode(t->code, X86_MAX_INSN_LEN, t->cpu->mode, &t->insn[0]) < 0 || t->insn[0].length <= first)
