@@ -405,6 +405,13 @@ static inline uint64_t bt_linear(const struct x86_cpu *cpu, uint64_t rip)
     return cpu->mode == X86_MODE_64 ? rip : (uint32_t)rip; /* flat */
 }
 
+static inline bool bt_is_canonical(const struct x86_cpu *cpu, uint64_t lin)
+{
+    unsigned unused = cpu->s.cr4 & X86_CR4_LA57 ? 7 : 16;
+
+    return cpu->mode != X86_MODE_64 || (uint64_t)((int64_t)(lin << unused) >> unused) == lin;
+}
+
 static inline enum bt_class bt_class_of(uint32_t key)
 {
     if ((key & 3) != X86_MODE_64)

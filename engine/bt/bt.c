@@ -259,7 +259,7 @@ static bool check_branch(struct bt_vcpu *bv)
     struct x86_cpu *cpu = &bv->vcpu->cpu;
     const struct bt_site *site;
 
-    if (likely(cpu->mode != X86_MODE_64 || (uint64_t)((int64_t)(cpu->s.rip << 16) >> 16) == cpu->s.rip))
+    if (likely(bt_is_canonical(cpu, cpu->s.rip)))
         return true;
     site = bt_site_at(bv->bvm, bv->frame->branch);
     cpu->s.rip = site->rip;

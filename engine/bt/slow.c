@@ -107,13 +107,6 @@ static uint64_t redo(struct bt_vcpu *bv, const struct bt_site *site)
 
 /* ---- accesses ---- */
 
-static bool canonical(const struct x86_cpu *cpu, uint64_t lin)
-{
-    unsigned unused = cpu->s.cr4 & X86_CR4_LA57 ? 7 : 16;
-
-    return cpu->mode != X86_MODE_64 || (uint64_t)((int64_t)(lin << unused) >> unused) == lin;
-}
-
 static bool hits(const struct x86_tlb_entry *e, uint64_t lin, bool write)
 {
     return lin - (write ? e->tag_write : e->tag_read) < 4096;
@@ -161,7 +154,7 @@ static uint64_t slow_access(struct bt_vcpu *bv, struct bt_site *site)
         bv->want_plain = true;
         return leave(bv, BT_LOOK);
     }
-    if (!canonical(cpu, lin))
+    if (!bt_is_canonical(cpu, lin))
         return redo(bv, site);
     if (hits(e, lin, write)) {
         bv->stats.tlb_hits += BT_REFILLS;
