@@ -41,6 +41,7 @@ void string_wraps(void);
 void locked_on_mmio(void);
 void split_accesses(void);
 void smap_after_call(void);
+void smap_branch_nowhere(void);
 void self_modifying_block(void);
 void self_modifying_page(void);
 void self_modifying_random(void);

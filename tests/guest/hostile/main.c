@@ -44,6 +44,7 @@ const struct test tests[] = {
     V(locked_on_mmio),
     V(split_accesses),
     V(smap_after_call),
+    V(smap_branch_nowhere),
     V(self_modifying_block),
     V(self_modifying_page),
     V(self_modifying_random),
