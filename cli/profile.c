@@ -20,6 +20,7 @@
 
 struct profile {
     const char *socket, *output;
+    FILE *out;
     struct symbols symbols;
     double seconds, rate;
     bool idle;
@@ -133,25 +134,26 @@ static int compare(const void *a, const void *b)
     return strcmp(*(char *const *)a, *(char *const *)b);
 }
 
+static bool open_output(struct profile *p, const char *path)
+{
+    p->out = path ? fopen(path, "we") : stdout;
+    if (!p->out)
+        fprintf(stderr, "batuta profile: %s: cannot be written: %s\n", path, strerror(errno));
+    return p->out;
+}
+
 static int print_folded(struct profile *p)
 {
-    FILE *out = p->output ? fopen(p->output, "we") : stdout;
     int r;
 
-    if (!out) {
-        fprintf(stderr, "batuta profile: %s: cannot be written: %s\n", p->output, strerror(errno));
-        return -1;
-    }
     if (p->count)
         qsort(p->stack, p->count, sizeof(*p->stack), compare);
     for (size_t i = 0, n; i < p->count; i += n) {
         for (n = 1; i + n < p->count && !strcmp(p->stack[i], p->stack[i + n]); n++)
             ;
-        fprintf(out, "%s %zu\n", p->stack[i], n);
+        fprintf(p->out, "%s %zu\n", p->stack[i], n);
     }
-    r = fflush(out) || ferror(out);
-    if (p->output && fclose(out))
-        r = -1;
+    r = fflush(p->out) || ferror(p->out);
     if (r)
         fprintf(stderr, "batuta profile: the output cannot be written: %s\n", strerror(errno));
     return r ? -1 : 0;
@@ -253,8 +255,13 @@ int cmd_profile(int argc, char **argv)
     if (!parse(&p, argc, argv)) {
         status = USAGE;
     } else if (qmp_open(&qmp, "profile", p.socket) == 0) {
-        status = take_samples(&p, &qmp) == 0 && print_folded(&p) == 0 ? 0 : 1;
+        if (open_output(&p, p.output))
+            status = take_samples(&p, &qmp) == 0 && print_folded(&p) == 0 ? 0 : 1;
         qmp_close(&qmp);
+    }
+    if (p.out && p.out != stdout && fclose(p.out)) {
+        fprintf(stderr, "batuta profile: %s: cannot be written: %s\n", p.output, strerror(errno));
+        status = 1;
     }
     for (size_t i = 0; i < p.count; i++)
         free(p.stack[i]);

@@ -56,15 +56,29 @@ json_t *qmp_receive(struct qmp *qmp)
     return json_loadf(qmp->in, JSON_DISABLE_EOF_CHECK, &err);
 }
 
-/* Steals the object. */
-static int send_object(FILE *f, json_t *object)
+/* All of it, and no SIGPIPE: a VM may end at any time. */
+static int send_bytes(const char *bytes, size_t size, void *socket)
 {
-    int r = object ? json_dumpf(object, f, JSON_COMPACT) : -1;
+    while (size) {
+        ssize_t n = send(*(const int *)socket, bytes, size, MSG_NOSIGNAL);
+
+        if (n < 0 && errno != EINTR)
+            return -1;
+        if (n > 0) {
+            bytes += n;
+            size -= (size_t)n;
+        }
+    }
+    return 0;
+}
+
+/* Steals the object. */
+static int send_object(const struct qmp *qmp, json_t *object)
+{
+    int fd = fileno(qmp->in), r = object ? json_dump_callback(object, send_bytes, &fd, JSON_COMPACT) : -1;
 
     json_decref(object);
-    if (r == 0)
-        r = fputs("\n", f) < 0 || fflush(f) ? -1 : 0;
-    return r;
+    return r < 0 ? r : send_bytes("\n", 1, &fd);
 }
 
 /* Waits for the answer to the last command, past events. NULL: the VM has gone. */
@@ -85,8 +99,8 @@ json_t *qmp_execute(struct qmp *qmp, const char *name, json_t *args)
     json_t *answer, *result;
     const char *text;
 
-    if (send_object(qmp->out,
-                    json_pack("{s:s, s:o}", "execute", name, "arguments", args ? args : json_object())) < 0) {
+    if (send_object(qmp, json_pack("{s:s, s:o}", "execute", name, "arguments", args ? args : json_object())) <
+        0) {
         complain(qmp, qmp->path, "the VM went away");
         return NULL;
     }
@@ -117,7 +131,7 @@ static int greet(struct qmp *qmp)
     if (!qmp_spoken)
         return complain(qmp, qmp->path, "does not speak QMP: is it another socket than that of --control?");
     setsockopt(fileno(qmp->in), SOL_SOCKET, SO_RCVTIMEO, &forever, sizeof(forever));
-    answer = send_object(qmp->out, json_pack("{s:s}", "execute", "qmp_capabilities")) < 0 ? NULL : await(qmp);
+    answer = send_object(qmp, json_pack("{s:s}", "execute", "qmp_capabilities")) < 0 ? NULL : await(qmp);
     if (!answer)
         return complain(qmp, qmp->path, "the VM went away");
     json_decref(answer);
@@ -133,8 +147,9 @@ int qmp_open(struct qmp *qmp, const char *command, const char *path)
     if (fd < 0)
         return -1;
     qmp->in = fdopen(fd, "r");
-    qmp->out = fdopen(dup(fd), "w");
-    if (qmp->in && qmp->out && greet(qmp) == 0)
+    if (!qmp->in)
+        close(fd);
+    else if (greet(qmp) == 0)
         return 0;
     qmp_close(qmp);
     return -1;
@@ -142,8 +157,6 @@ int qmp_open(struct qmp *qmp, const char *command, const char *path)
 
 void qmp_close(struct qmp *qmp)
 {
-    if (qmp->out)
-        fclose(qmp->out);
     if (qmp->in)
         fclose(qmp->in);
     *qmp = (struct qmp){0};

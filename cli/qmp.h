@@ -9,7 +9,7 @@
 struct qmp {
     const char *command; /* of ours, for messages */
     const char *path;
-    FILE *in, *out; /* two streams on one socket: one for both ways would have to seek between them */
+    FILE *in; /* the socket, for reading */
 };
 
 /* -1: it said why. */

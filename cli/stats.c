@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* `batuta stats SOCKET` and `batuta code SOCKET ADDRESS`: what the engine counts, and what it made of guest
  * code. */
+#include <errno.h>
 #include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
@@ -13,6 +14,14 @@
 static bool wants_help(int argc, char **argv)
 {
     return argc > 1 && (!strcmp(argv[1], "--help") || !strcmp(argv[1], "-h"));
+}
+
+static bool written(const char *command)
+{
+    if (!fflush(stdout) && !ferror(stdout))
+        return true;
+    fprintf(stderr, "batuta %s: the output cannot be written: %s\n", command, strerror(errno));
+    return false;
 }
 
 /* ---- stats ---- */
@@ -77,11 +86,13 @@ int cmd_stats(int argc, char **argv)
         json_dumpf(answer, stdout, JSON_INDENT(2) | JSON_PRESERVE_ORDER);
         putchar('\n');
     } else {
-        printf("engine %s\n", json_string_value(json_object_get(answer, "engine")));
+        const char *engine = json_string_value(json_object_get(answer, "engine"));
+
+        printf("engine %s\n", engine ? engine : "?");
         json_object_foreach(json_object_get(answer, "counters"), group, members) print_group(group, members);
     }
     json_decref(answer);
-    return fflush(stdout) ? 1 : 0;
+    return written("stats") ? 0 : 1;
 }
 
 /* ---- code ---- */
@@ -109,10 +120,14 @@ int cmd_code(int argc, char **argv)
     qmp_close(&qmp);
     if (!answer)
         return 1;
-    json_array_foreach(json_object_get(answer, "lines"), i, line) puts(json_string_value(line));
+    json_array_foreach(json_object_get(answer, "lines"), i, line)
+    {
+        if (json_is_string(line))
+            puts(json_string_value(line));
+    }
     blocks = json_integer_value(json_object_get(answer, "blocks"));
     if (!blocks)
         fprintf(stderr, "batuta code: %s is in no translation now\n", argv[2]);
     json_decref(answer);
-    return fflush(stdout) || !blocks ? 1 : 0;
+    return written("code") && blocks ? 0 : 1;
 }

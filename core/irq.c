@@ -41,12 +41,6 @@ void irq_set(struct irq_line *line, bool level)
     }
 }
 
-void irq_pulse(struct irq_line *line)
-{
-    irq_set(line, true);
-    irq_set(line, false);
-}
-
 void msi_send(struct vm *vm, uint64_t address, uint32_t data)
 {
     vm_trace(vm, IRQ, "msi 0x%llx data 0x%x", (unsigned long long)address, data);

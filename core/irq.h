@@ -76,8 +76,6 @@ struct irq_line {
 
 void irq_line_init(struct irq_line *line, struct vm *vm, unsigned gsi);
 void irq_set(struct irq_line *line, bool level);
-/* Up and down: an edge. */
-void irq_pulse(struct irq_line *line);
 
 void msi_send(struct vm *vm, uint64_t address, uint32_t data);
 

@@ -23,6 +23,14 @@ unsigned bt_get(struct bt_translation *t, unsigned guest, unsigned scratch)
     return scratch;
 }
 
+void bt_set(struct bt_translation *t, unsigned guest, unsigned from)
+{
+    if (bt_host(guest) == HOST_NONE)
+        emit_store(&t->e, from, bt_frame_gpr(guest));
+    else
+        emit_mov_rr(&t->e, bt_host(guest), from);
+}
+
 /* The operand's address in host registers, without its segment; rcx and rax may be used for it. */
 static struct host_mem address_of(struct bt_translation *t, const struct x86_mem *mem)
 {

@@ -84,10 +84,11 @@ struct bt_frame {
     uint64_t kept;         /* a value between the two accesses of PUSH or CALL */
     uint64_t host_sp;      /* C's stack */
     uint64_t shadow_sp;    /* translated code's, while C runs */
-    uint64_t shadow_top, shadow_low; /* the latter: a CALL below it starts anew */
-    struct bt_site *site;            /* who called; NULL: an indirect branch that nobody knows */
-    uint64_t target;                 /* host code to go on at */
-    uint32_t branch;                 /* offset of the latest indirect branch's site in the cache */
+    uint64_t shadow_top;
+    uint64_t shadow_low;  /* a CALL below it starts anew; atomic: beside poll, all of them do */
+    struct bt_site *site; /* who called; NULL: an indirect branch that nobody knows */
+    uint64_t target;      /* host code to go on at */
+    uint32_t branch;      /* offset of the latest indirect branch's site in the cache */
     /* refill.c */
     uint64_t spill[3];
     uint64_t none, none_addend;        /* of a slot's right that is not there */
@@ -227,8 +228,12 @@ struct bt_ram {
 
 /* ---- VM and vCPU ---- */
 
-#define BT_CODE_RESERVE  KIB(64) /* no block needs more */
-#define BT_ARENA_RESERVE KIB(40) /* of descriptions, neither */
+/*
+ * No block needs more. Of those that were made to need much, the longest took 11 KiB of code (64 LOCK BTS
+ * with a segment, index and displacement), and 32 KiB of descriptions (64 IDIV of memory).
+ */
+#define BT_CODE_RESERVE  KIB(64)
+#define BT_ARENA_RESERVE KIB(40)
 #define BT_HASH_BITS     17
 #define BT_PAGE_BITS     12
 #define BT_POLY_BITS     12
@@ -352,7 +357,24 @@ static inline bool bt_polled(const struct bt_frame *frame)
     return __atomic_load_n(&frame->poll, __ATOMIC_RELAXED);
 }
 
-/* The same, and has this vCPU's own instruction asked for something? */
+/*
+ * Asks for a look, from any thread. Neither CALLs to what lies ahead nor the RETs that match them look at
+ * poll; so each CALL starts the shadow stack anew meanwhile, and the second RET in a row finds nothing there,
+ * and looks. In this order, and the other one to end it: where poll is set in the end, so is the other.
+ */
+static inline void bt_set_poll(struct bt_frame *frame)
+{
+    __atomic_store_n(&frame->poll, 1, __ATOMIC_SEQ_CST);
+    __atomic_store_n(&frame->shadow_low, UINT64_MAX, __ATOMIC_SEQ_CST);
+}
+
+static inline void bt_clear_poll(struct bt_frame *frame)
+{
+    __atomic_store_n(&frame->shadow_low, (uint64_t)(uintptr_t)&frame->shadow[2], __ATOMIC_SEQ_CST);
+    __atomic_store_n(&frame->poll, 0, __ATOMIC_SEQ_CST);
+}
+
+/* Is poll set, or has this vCPU's own instruction asked for something? */
 static inline bool bt_is_asked(const struct bt_frame *frame)
 {
     return bt_polled(frame) || events_requests(frame->cpu);
@@ -381,6 +403,13 @@ static inline struct bt_vcpu *bt_of(struct vcpu *vcpu)
 static inline uint64_t bt_linear(const struct x86_cpu *cpu, uint64_t rip)
 {
     return cpu->mode == X86_MODE_64 ? rip : (uint32_t)rip; /* flat */
+}
+
+static inline bool bt_is_canonical(const struct x86_cpu *cpu, uint64_t lin)
+{
+    unsigned unused = cpu->s.cr4 & X86_CR4_LA57 ? 7 : 16;
+
+    return cpu->mode != X86_MODE_64 || (uint64_t)((int64_t)(lin << unused) >> unused) == lin;
 }
 
 static inline enum bt_class bt_class_of(uint32_t key)

@@ -96,7 +96,7 @@ static void init_shadow(struct bt_vcpu *bv)
     top[0] = (uint64_t)(uintptr_t)bv->bvm->code.exec;
     top[1] = bv->bvm->none;
     f->shadow_top = (uint64_t)(uintptr_t)top;
-    f->shadow_low = (uint64_t)(uintptr_t)&f->shadow[2];
+    bt_clear_poll(f);
 }
 
 static int bt_vcpu_init(struct vcpu *vcpu, struct error *err)
@@ -158,7 +158,7 @@ static int bt_state_put(struct vcpu *vcpu)
 
 static void bt_kick(struct vcpu *vcpu)
 {
-    __atomic_store_n(&bt_of(vcpu)->frame->poll, 1, __ATOMIC_SEQ_CST);
+    bt_set_poll(bt_of(vcpu)->frame);
 }
 
 /* ---- the key ---- */
@@ -232,7 +232,7 @@ static bool see_to_requests(struct bt_vcpu *bv, enum vm_exit *exit)
     struct x86_cpu *cpu = &bv->vcpu->cpu;
     bool go_on;
 
-    __atomic_store_n(&bv->frame->poll, 0, __ATOMIC_SEQ_CST);
+    bt_clear_poll(bv->frame);
     if (events_take(cpu, X86_REQ_ENGINE))
         bt_attend(bv);
     if (events_take(cpu, X86_REQ_TLB_FLUSH))
@@ -259,7 +259,7 @@ static bool check_branch(struct bt_vcpu *bv)
     struct x86_cpu *cpu = &bv->vcpu->cpu;
     const struct bt_site *site;
 
-    if (likely(cpu->mode != X86_MODE_64 || (uint64_t)((int64_t)(cpu->s.rip << 16) >> 16) == cpu->s.rip))
+    if (likely(bt_is_canonical(cpu, cpu->s.rip)))
         return true;
     site = bt_site_at(bv->bvm, bv->frame->branch);
     cpu->s.rip = site->rip;

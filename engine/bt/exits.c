@@ -203,29 +203,36 @@ static void put_ask(struct bt_translation *t, uint32_t stub, const struct bt_sit
     emit_jump(&t->e, stub);
 }
 
+/* For its fault, should there be nothing where it leads. */
+static void put_branch_site(struct bt_translation *t)
+{
+    struct bt_site *site = bt_new_site(t, BT_SITE_BRANCH);
+
+    site->undo = bt_now(t)->id == X86_RET ? (uint32_t)bt_stack_move(bt_now(t)) : 0;
+    emit_store_imm32(&t->e, HOST_FRAME(branch), bt_site_offset(t, site));
+}
+
 /* Where rcx leads, by the table of those that are known: rax. */
 static void put_lookup(struct bt_translation *t)
 {
-    struct bt_site *site = bt_new_site(t, BT_SITE_BRANCH);
     struct host_mem table = HOST_FRAME(jump);
     struct emit *e = &t->e;
-
-    site->undo = bt_now(t)->id == X86_RET ? (uint32_t)bt_stack_move(bt_now(t)) : 0;
 
     table.base = HOST_NONE;
     table.index = HOST_RAX;
     table.scale = 2;
     table.disp += (int32_t)(bt_class_of(t->key) * sizeof(t->bv->frame->jump[0]));
     bt_flags_saved(t);
-    emit_store_imm32(e, HOST_FRAME(branch), bt_site_offset(t, site));
     emit_rr(e, 0, 0x0fb7, HOST_RAX, HOST_RCX); /* movzx eax, cx */
     emit_load32(e, HOST_RAX, table);
 }
 
 static void put_jump_table(struct bt_translation *t)
 {
-    uint32_t change = put_key_change(t);
+    uint32_t change;
 
+    put_branch_site(t);
+    change = put_key_change(t);
     put_lookup(t);
     if (change)
         emit_patch(&t->e, change, 0);
@@ -286,6 +293,7 @@ void bt_put_indirect_call(struct bt_translation *t)
 
     put_count(t);
     bt_flags_saved(t);
+    put_branch_site(t);
     change = put_key_change(t);
     if (change)
         emit_patch(&t->e, change, 0);

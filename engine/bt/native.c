@@ -390,10 +390,7 @@ static void store_scratch(struct bt_translation *t, const struct operand_fix *fi
 {
     if (fix->scratch == HOST_NONE || !fix->write)
         return;
-    if (bt_host(fix->guest) == HOST_NONE)
-        emit_store(&t->e, fix->scratch, bt_frame_gpr(fix->guest));
-    else
-        emit_mov_rr(&t->e, bt_host(fix->guest), fix->scratch);
+    bt_set(t, fix->guest, fix->scratch);
 }
 
 static bool is_byte(const struct x86_insn *insn)

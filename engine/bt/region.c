@@ -296,7 +296,9 @@ bool bt_see_evictions(struct bt_vcpu *bv)
         if (__atomic_load_n(&rs->region[i].seq, __ATOMIC_RELAXED) > bv->evictions_seen)
             forget_region(bv, &rs->region[i]);
     }
+    bt_lock(bv->bvm); /* who was outside has been counted: its pages may be others' in the making */
     bt_forget_gone(bv);
+    bt_unlock(bv->bvm);
     bv->evictions_seen = seq;
     x86_thunk_serialize();
     __atomic_store_n(&bv->evictions, seq, __ATOMIC_SEQ_CST);

@@ -28,11 +28,6 @@ bool bt_is_quiet(const struct bt_vcpu *bv)
            bv->epoch == __atomic_load_n(&bv->bvm->epoch, __ATOMIC_SEQ_CST);
 }
 
-static bool canonical(const struct x86_cpu *cpu)
-{
-    return cpu->mode != X86_MODE_64 || (uint64_t)((int64_t)(cpu->s.rip << 16) >> 16) == cpu->s.rip;
-}
-
 static uint64_t enter(struct bt_vcpu *bv, uint64_t code)
 {
     const struct x86_cpu *cpu = &bv->vcpu->cpu;
@@ -48,10 +43,11 @@ static uint64_t enter(struct bt_vcpu *bv, uint64_t code)
 /* 0: the table has nothing for s.rip. */
 static uint64_t by_table(struct bt_vcpu *bv)
 {
-    uint32_t code = bv->frame->jump[bt_class_of(bv->key)][bv->vcpu->cpu.s.rip & (BIT(BT_JUMP_BITS) - 1)];
+    const struct x86_cpu *cpu = &bv->vcpu->cpu;
+    uint32_t code = bv->frame->jump[bt_class_of(bv->key)][cpu->s.rip & (BIT(BT_JUMP_BITS) - 1)];
     bool known = code != (uint32_t)(uintptr_t)bv->bvm->code.exec;
 
-    return known && canonical(&bv->vcpu->cpu) ? enter(bv, code) : 0;
+    return known && bt_is_canonical(cpu, cpu->s.rip) ? enter(bv, code) : 0;
 }
 
 uint64_t bt_go_on(struct bt_vcpu *bv)

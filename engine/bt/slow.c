@@ -107,13 +107,6 @@ static uint64_t redo(struct bt_vcpu *bv, const struct bt_site *site)
 
 /* ---- accesses ---- */
 
-static bool canonical(const struct x86_cpu *cpu, uint64_t lin)
-{
-    unsigned unused = cpu->s.cr4 & X86_CR4_LA57 ? 7 : 16;
-
-    return cpu->mode != X86_MODE_64 || (uint64_t)((int64_t)(lin << unused) >> unused) == lin;
-}
-
 static bool hits(const struct x86_tlb_entry *e, uint64_t lin, bool write)
 {
     return lin - (write ? e->tag_write : e->tag_read) < 4096;
@@ -161,7 +154,7 @@ static uint64_t slow_access(struct bt_vcpu *bv, struct bt_site *site)
         bv->want_plain = true;
         return leave(bv, BT_LOOK);
     }
-    if (!canonical(cpu, lin))
+    if (!bt_is_canonical(cpu, lin))
         return redo(bv, site);
     if (hits(e, lin, write)) {
         bv->stats.tlb_hits += BT_REFILLS;
@@ -200,6 +193,8 @@ uint64_t bt_slow(struct bt_frame *frame)
     bv->key = site->key;
     to = see_to(bv, site);
     if (!to) {
+        if (unlikely(site->key != site->block->key)) /* behind STAC or CLAC */
+            frame->shadow_sp = frame->shadow_top;    /* what lies there is of the old state */
         frame->count += (uint64_t)cpu->uncounted;
         cpu->instructions = frame->count;
         if (unlikely(site->shadow) && bv->next == BT_LOOK && cpu->s.rip == site->rip)

@@ -47,7 +47,7 @@ struct bt_ram *bt_ram_of(struct vm *vm, uint64_t gpa)
 void bt_ask(struct bt_vcpu *bv, uint32_t request)
 {
     __atomic_fetch_or(&bv->vcpu->cpu.request, request, __ATOMIC_SEQ_CST);
-    __atomic_store_n(&bv->frame->poll, 1, __ATOMIC_SEQ_CST);
+    bt_set_poll(bv->frame);
 }
 
 /* ---- pages get code ---- */

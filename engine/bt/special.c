@@ -28,14 +28,6 @@ static unsigned stack_flags(const struct bt_translation *t)
     return t->wide ? EMIT_W : 0;
 }
 
-static void set_gpr(struct bt_translation *t, unsigned guest, unsigned from)
-{
-    if (bt_host(guest) == HOST_NONE)
-        emit_store(&t->e, from, bt_frame_gpr(guest));
-    else
-        emit_mov_rr(&t->e, bt_host(guest), from);
-}
-
 /* ---- moves ---- */
 
 static void put_lea(struct bt_translation *t)
@@ -55,7 +47,7 @@ static void put_lea(struct bt_translation *t)
         else if (size == 2)
             emit_rr(&t->e, EMIT_66, 0x8b, bt_host(to), HOST_RCX);
         else
-            set_gpr(t, to, HOST_RCX);
+            bt_set(t, to, HOST_RCX);
         if (size != 2 && in_frame) {
             bt_mirror_open(t);
             bt_mirror_set(t, HOST_RCX, to);
@@ -86,7 +78,7 @@ static void put_movzx_high(struct bt_translation *t)
     put8(&t->e, 0x0f); /* movzx eax, ah */
     put8(&t->e, 0xb6);
     put8(&t->e, 0xc4);
-    set_gpr(t, insn->op[0].reg, HOST_RAX);
+    bt_set(t, insn->op[0].reg, HOST_RAX);
 }
 
 static void put_cbw(struct bt_translation *t)

@@ -252,14 +252,6 @@ static void put_swapgs(struct bt_translation *t)
     emit_store(e, HOST_RCX, CPU(s.seg[X86_GS].base));
 }
 
-static void set_gpr(struct bt_translation *t, unsigned guest, unsigned from)
-{
-    if (bt_host(guest) == HOST_NONE)
-        emit_store(&t->e, from, bt_frame_gpr(guest));
-    else
-        emit_mov_rr(&t->e, bt_host(guest), from);
-}
-
 static void get_gpr(struct bt_translation *t, unsigned to, unsigned guest)
 {
     unsigned from = bt_get(t, guest, to);
@@ -297,7 +289,7 @@ static void put_base(struct bt_translation *t, bool gs, bool write)
     bt_put_escape(t, IF_ZERO);
     if (!write) {
         emit_rm(e, w, 0x8b, HOST_RAX, frame);
-        set_gpr(t, op->reg, HOST_RAX);
+        bt_set(t, op->reg, HOST_RAX);
         return;
     }
     if (reg == HOST_RCX)
@@ -321,7 +313,7 @@ static void put_read_cr(struct bt_translation *t)
 
     load_cpu(t);
     emit_load(&t->e, HOST_RAX, from);
-    set_gpr(t, insn->op[0].reg, HOST_RAX);
+    bt_set(t, insn->op[0].reg, HOST_RAX);
 }
 
 static void put_read_seg(struct bt_translation *t)
@@ -332,7 +324,7 @@ static void put_read_seg(struct bt_translation *t)
     from.disp += (int32_t)(insn->op[1].reg * sizeof(struct x86_segment));
     load_cpu(t);
     emit_rm(&t->e, 0, 0x0fb7, HOST_RAX, from);
-    set_gpr(t, insn->op[0].reg, HOST_RAX);
+    bt_set(t, insn->op[0].reg, HOST_RAX);
 }
 
 /* ---- the time ---- */
@@ -440,7 +432,7 @@ static void put_syscall(struct bt_translation *t)
     alu_reg(t, ALU_AND, rcx, ~(uint32_t)(X86_FL_ARITH | X86_FL_RF));
     emit_rr(e, 0, 0x0b, rcx, HOST_RCX); /* or */
     alu_reg(t, ALU_OR, rcx, X86_FL_FIXED);
-    set_gpr(t, X86_R11, rcx);
+    bt_set(t, X86_R11, rcx);
     emit_load32(e, HOST_RCX, CPU(s.sfmask));
     emit_rr(e, 0, 0xf7, 2, HOST_RCX); /* not */
     emit_rr(e, 0, 0x23, rcx, HOST_RCX);

@@ -11,8 +11,6 @@
 #include "x86/cpuid.h"
 
 #define PLAIN_INSNS 8
-/* Less than this is left of the reserve: the block ends. An instruction takes at most a few hundred bytes. */
-#define CODE_MARGIN KIB(32)
 
 /* ---- decoding ---- */
 
@@ -56,7 +54,7 @@ static bool decode_crossing(struct bt_translation *t)
     unsigned first = 4096 - t->offset;
 
     t->page2 = bt_known_page(t->bv, t->page->lin + 4096);
-    if (!t->page2)
+    if (!t->page2 || (!t->wide && t->page2->lin > UINT32_MAX)) /* 32-bit addresses begin anew there */
         return false;
     memcpy(t->code + first, t->page2->host, X86_MAX_INSN_LEN);
     if (x86_decode(t->code, X86_MAX_INSN_LEN, t->cpu->mode, &t->insn[0]) < 0 || t->insn[0].length <= first)
@@ -219,11 +217,6 @@ static void put_block(struct bt_translation *t)
     for (t->now = 0; t->now < t->count; t->now++) {
         put_insn(t);
         t->insn_end[t->now] = emit_offset(&t->e);
-        if ((size_t)(t->e.end - t->e.at) < CODE_MARGIN && !(t->flags & BT_FLAGS_DEAD) &&
-            t->now + 1 < t->count) {
-            t->count = t->now + 1; /* its bytes stay tracked: no harm */
-            break;
-        }
     }
     t->now = t->count - 1;
     if (!has_left(t))

@@ -185,6 +185,8 @@ struct host_mem bt_access(struct bt_translation *t, unsigned n, bool no_rex);
 void bt_effective(struct bt_translation *t);
 /* Loads a guest register if it lives in the frame; returns the host register that has it. */
 unsigned bt_get(struct bt_translation *t, unsigned guest, unsigned scratch);
+/* All of a guest register := a host register. */
+void bt_set(struct bt_translation *t, unsigned guest, unsigned from);
 
 /* ---- exits.c ---- */
 struct bt_site *bt_new_site(struct bt_translation *t, enum bt_site_kind kind);

@@ -181,7 +181,6 @@ static void add_generic(struct builder *b, unsigned i)
     op->fn = thunk ? interp_op_vector : interp_op_generic;
     if (x86_check(b->cpu, insn) != X86_NEXT)
         op->fn = interp_op_checked;
-    b->in->generic[insn->id]++;
     b->ops++;
 }
 

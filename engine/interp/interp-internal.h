@@ -208,7 +208,6 @@ struct interp {
     struct interp_op op[INTERP_MAX_OPS + 1];
 
     struct interp_stats stats;
-    uint32_t *generic; /* by x86_id */
     struct x86_thunks thunks;
 };
 

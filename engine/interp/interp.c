@@ -59,7 +59,6 @@ static void interp_vcpu_finish(struct vcpu *vcpu)
     interp_cache_finish(in);
     thunk_memory_finish(&in->thunks);
     vcpu->cpu.thunks = NULL;
-    vm_free(vcpu->vm, in->generic);
     vm_free(vcpu->vm, in);
     vcpu->engine_data = NULL;
 }
@@ -77,10 +76,9 @@ static int interp_vcpu_init(struct vcpu *vcpu, struct error *err)
     in->ack = INTERP_PARKED;
     vcpu->cpu.env = &vcpu_env;
     vcpu->engine_data = in;
-    in->generic = vm_alloc(vm, X86_ID_COUNT * sizeof(*in->generic));
     if (!vcpu->cpu.tlb)
         vcpu->cpu.tlb = vm_alloc(vm, sizeof(*vcpu->cpu.tlb));
-    if (!in->generic || !vcpu->cpu.tlb || interp_cache_init(in) < 0) {
+    if (!vcpu->cpu.tlb || interp_cache_init(in) < 0) {
         interp_vcpu_finish(vcpu);
         return error_set(err, ENOMEM, "no memory for vCPU %u's translations", vcpu->index);
     }
@@ -255,11 +253,6 @@ void interp_stats_get(struct vcpu *vcpu, struct interp_stats *stats)
     *stats = interp_of(vcpu)->stats;
     stats->instructions = vcpu->cpu.instructions;
     stats->interrupts = interp_of(vcpu)->events.interrupts;
-}
-
-uint32_t interp_generic_count(struct vcpu *vcpu, enum x86_id id)
-{
-    return id < X86_ID_COUNT ? interp_of(vcpu)->generic[id] : 0;
 }
 
 size_t interp_stats_format(struct vcpu *vcpu, char *buf, size_t size)

@@ -31,9 +31,6 @@ struct interp_stats {
 
 void interp_stats_get(struct vcpu *vcpu, struct interp_stats *stats);
 
-/* How many instructions of the mnemonic were decoded into the generic handler: what to specialise next. */
-uint32_t interp_generic_count(struct vcpu *vcpu, enum x86_id id);
-
 /* A vCPU's statistics, one line each, for a debug dump. Returns as fmt_print(). */
 size_t interp_stats_format(struct vcpu *vcpu, char *buf, size_t size);
 

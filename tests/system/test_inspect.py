@@ -4,14 +4,14 @@
 import json
 import os
 import pathlib
-import pathlib
 import re
 import shutil
 import subprocess
+import time
 
 import pytest
 
-from harness import ENGINE, STOPPED, Guest, GuestError, batuta
+from harness import BUILD, ENGINE, STOPPED, Guest, GuestError, batuta
 
 only_bt = pytest.mark.skipif(ENGINE != "bt", reason="only bt translates")
 SMALL = ("--memory", "256M", "--net", "none")
@@ -106,6 +106,18 @@ def test_profile(tmp_path):
         stacks = folded(out.read_text())
         assert sum(n for stack, n in stacks.items() if stack[1] == "kernel" and "chacha" in stack[-1]) > 0, stacks
         quit_vm(guest)
+
+
+def test_profile_of_a_vm_that_ends():
+    """What was seen until then is told."""
+    with Guest(*SMALL, control=True) as guest:
+        guest.boot()
+        with subprocess.Popen([BUILD / "batuta", "profile", guest.control, "--idle", "--rate", "1000", "--seconds", "60"],
+                              stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+            time.sleep(1)
+            quit_vm(guest)
+            out, err = process.communicate(timeout=10)
+        assert process.returncode == 0 and folded(out), err
 
 
 # ---- translations ----

@@ -295,6 +295,32 @@ void spin_forever(void)
     __asm__ volatile("cli; 1: jmp 1b");
 }
 
+/* 60 functions, each of which calls the next one, and again where `twice` has its bit. */
+static void call_tree(uint64_t twice)
+{
+    __asm__ volatile("call 9f; jmp 8f\n"
+                     ".set level, 0\n"
+                     "9:\n"
+                     ".rept 60\n"
+                     "call 1f; bt $level, %0; jnc 2f; call 1f; 2: ret\n"
+                     ".set level, level + 1\n"
+                     "1:\n"
+                     ".endr\n"
+                     "ret; 8:" ::"r"(twice)
+                     : "memory", "cc");
+}
+
+/* All of it is translated and tied together at first; then it runs for ages without a branch that leads back.
+ */
+void calls_forward(void)
+{
+    print("calling\n");
+    for (unsigned i = 0; i < 240; i++)
+        call_tree(1ULL << i % 60);
+    __asm__ volatile("cli");
+    call_tree(~0ULL);
+}
+
 static uint8_t area[4096] __attribute__((aligned(64)));
 
 static void one_fxrstor(void)

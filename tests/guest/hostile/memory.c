@@ -264,6 +264,65 @@ void split_accesses(void)
     }
 }
 
+/* ---- rights ---- */
+
+/* The callee takes AC away, if it shall, and lets go of translated code on its way back. */
+static uint64_t takes_away;
+
+static void read_user_page(void)
+{
+    __asm__ volatile(
+        "stac; call 1f; mov (%1), %%eax; jmp 2f\n"
+        "1: test %2, %2; jz 3f; clac; 3: mov 0x20(%0), %%eax; mov 0x30(%0), %%eax; ret; 2: clac" ::"b"(
+            0xfee00000ULL),
+        "d"(64ULL << 20), "c"(takes_away)
+        : "rax", "memory", "cc");
+}
+
+/* All but the user's page is the kernel's. False: there is no SMAP here. */
+static bool smap_on(void)
+{
+    uint32_t a = 7, b, c = 0, d;
+    uint64_t cr4;
+
+    __asm__ volatile("cpuid" : "+a"(a), "=b"(b), "+c"(c), "=d"(d));
+    if (!(b >> 20 & 1))
+        return false;
+    for (unsigned i = 0; i < 2048; i++) {
+        if (i != 32)
+            pd[i] &= ~4ULL;
+    }
+    flush_tlb();
+    __asm__ volatile("mov %%cr4, %0; or $0x200000, %0; mov %0, %%cr4" : "=r"(cr4));
+    return true;
+}
+
+void smap_after_call(void)
+{
+    if (!smap_on())
+        return;
+    for (unsigned i = 0; i < 1000; i++) {
+        takes_away = i / 100 % 2;
+        CHECK(try_run(read_user_page) == (takes_away ? 14 : -1));
+    }
+}
+
+extern const char branch_nowhere[];
+
+static void branch_behind_stac(void)
+{
+    __asm__ volatile("stac; .global branch_nowhere; branch_nowhere: jmp *%0" ::"a"(0x1234567812345678)
+                     : "memory");
+}
+
+/* The first branch with AC set: it faults where it is. */
+void smap_branch_nowhere(void)
+{
+    if (!smap_on())
+        return;
+    CHECK(try_run(branch_behind_stac) == 13 && last_rip == (uintptr_t)branch_nowhere);
+}
+
 /* ---- writes over code ---- */
 
 static uint8_t code[4096 * 3] __attribute__((aligned(4096)));

@@ -12,6 +12,7 @@ void trap_c(struct trap_frame *frame);
 
 volatile uint64_t trap_count[256];
 volatile uint64_t last_error;
+volatile uint64_t last_rip;
 static struct try_point *catcher;
 static volatile int caught;
 static uint64_t idt[512] __attribute__((aligned(16)));
@@ -85,6 +86,7 @@ void trap_c(struct trap_frame *frame)
 {
     trap_count[frame->vector]++;
     last_error = frame->error;
+    last_rip = frame->rip;
     if (frame->vector == 2 || frame->vector >= 32) { /* an NMI is an interrupt, too */
         MMIO32(0xfee000b0) = 0;                      /* EOI */
         outb(0xa0, 0x20);

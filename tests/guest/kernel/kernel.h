@@ -34,6 +34,7 @@ void try_jump(struct try_point *point) __attribute__((noreturn));
 int try_run(void (*fn)(void));
 extern volatile uint64_t trap_count[256];
 extern volatile uint64_t last_error;
+extern volatile uint64_t last_rip;
 
 void print(const char *text);
 void print_hex(uint64_t value);
