@@ -220,10 +220,12 @@ void string_wraps(void)
     try_run(clear_direction);
 }
 
+/* rax is 0, as the local APIC takes what is added to its command register for a command: it might be INIT. */
 static void locked(void)
 {
     __asm__ volatile(
-        "lock incl (%0); lock xaddq %%rax, (%0); lock btsq $5, (%0); xchgb %%al, (%0)" ::"r"(address)
+        "xorl %%eax, %%eax; lock incl (%0); lock xaddq %%rax, (%0); lock btsq $5, (%0); xchgb %%al, (%0)" ::
+            "r"(address)
         : "rax", "memory", "cc");
     __asm__ volatile("lock cmpxchg16b (%0)" ::"r"(address & ~15ULL) : "rax", "rdx", "memory", "cc");
 }
