@@ -57,10 +57,10 @@ json_t *qmp_receive(struct qmp *qmp)
 }
 
 /* All of it, and no SIGPIPE: a VM may end at any time. */
-static int send_bytes(const char *bytes, size_t size, void *socket)
+static int send_bytes(int fd, const char *bytes, size_t size)
 {
     while (size) {
-        ssize_t n = send(*(const int *)socket, bytes, size, MSG_NOSIGNAL);
+        ssize_t n = send(fd, bytes, size, MSG_NOSIGNAL);
 
         if (n < 0 && errno != EINTR)
             return -1;
@@ -73,12 +73,17 @@ static int send_bytes(const char *bytes, size_t size, void *socket)
 }
 
 /* Steals the object. */
+/* In one piece: a VM that has read a whole command may end before it reads what follows. */
 static int send_object(const struct qmp *qmp, json_t *object)
 {
-    int fd = fileno(qmp->in), r = object ? json_dump_callback(object, send_bytes, &fd, JSON_COMPACT) : -1;
+    char *text = object ? json_dumps(object, JSON_COMPACT) : NULL, *line = NULL;
+    int n = text ? asprintf(&line, "%s\n", text) : -1;
+    int r = n < 0 ? -1 : send_bytes(fileno(qmp->in), line, (size_t)n);
 
     json_decref(object);
-    return r < 0 ? r : send_bytes("\n", 1, &fd);
+    free(text);
+    free(n < 0 ? NULL : line);
+    return r;
 }
 
 /* Waits for the answer to the last command, past events. NULL: the VM has gone. */
