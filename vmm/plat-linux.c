@@ -17,8 +17,6 @@
 /* So many warnings at once, and then one in so long. */
 #define WARNING_BURST 20
 #define WARNING_NS    1000000000ULL
-/* Memory of that size and more is worth the host's large pages. */
-#define LARGE_PAGE MIB(2)
 
 static struct plat_linux *linux_of(struct plat *plat)
 {

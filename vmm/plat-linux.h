@@ -29,6 +29,9 @@ void plat_linux_init(struct plat_linux *plat, struct loop *loop, struct vm *vm);
  * and a guest that fills our pipe must not stop us. Any thread. */
 bool log_has_room(FILE *file, int ms);
 
+/* Of the host; memory of that size and more is worth asking for them. */
+#define LARGE_PAGE MIB(2)
+
 /* The guest's RAM, in the host's large pages where it gives them. */
 struct host_ram {
     void *base;

@@ -6,8 +6,6 @@
 #include "base/checked.h"
 #include "vmm/plat-linux.h"
 
-#define LARGE_PAGE MIB(2)
-
 /* A guest that is larger than the machine would be killed when it uses its memory: say so now. */
 static int check_host(uint64_t size, struct error *err)
 {
