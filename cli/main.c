@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "cli/ctl.h"
+#include "cli/hv.h"
 #include "cli/inspect.h"
 
 #define USAGE 2
@@ -26,6 +27,8 @@ static const char help_text[] =
     "  stats SOCKET [--json]        what its CPU engine has counted\n"
     "  profile SOCKET [OPTION…]     where its guest spends time, as stacks for a flame graph\n"
     "  code SOCKET ADDRESS          what its guest's code was translated into\n"
+    "  hv check FILE [OPTION…]      look through a configuration of the type-1 hypervisor (batuta hv "
+    "--help)\n"
     "  version                      print the version\n"
     "  help [COMMAND]               this, or a command's help\n";
 
@@ -106,15 +109,15 @@ static const struct {
     const char *name;
     int (*run)(int argc, char **argv);
 } commands[] = {
-    {"run", cmd_run},           {"doctor", cmd_doctor},   {"ctl", cmd_ctl},   {"version", cmd_version},
-    {"stats", cmd_stats},       {"profile", cmd_profile}, {"code", cmd_code}, {"help", cmd_help},
-    {"--version", cmd_version}, {"--help", cmd_help},     {"-h", cmd_help},
+    {"run", cmd_run},     {"doctor", cmd_doctor},     {"ctl", cmd_ctl},     {"version", cmd_version},
+    {"stats", cmd_stats}, {"profile", cmd_profile},   {"code", cmd_code},   {"help", cmd_help},
+    {"hv", cmd_hv},       {"--version", cmd_version}, {"--help", cmd_help}, {"-h", cmd_help},
 };
 
 static int unknown(const char *word)
 {
     fprintf(stderr,
-            "batuta: there is no command '%s': run, doctor, ctl, stats, profile, code, version, help\n",
+            "batuta: there is no command '%s': run, doctor, ctl, stats, profile, code, hv, version, help\n",
             word);
     return USAGE;
 }
@@ -130,7 +133,7 @@ static int run_command(int argc, char **argv)
 
 static int cmd_help(int argc, char **argv)
 {
-    static const char *const own[] = {"run", "doctor", "ctl", "stats", "profile", "code"};
+    static const char *const own[] = {"run", "doctor", "ctl", "stats", "profile", "code", "hv"};
 
     for (size_t i = 0; argc > 1 && i < sizeof(own) / sizeof(own[0]); i++) {
         if (!strcmp(argv[1], own[i]))

@@ -40,6 +40,9 @@ struct blk_ops {
     void (*kick)(struct blk *blk);
     /* Waits until every submitted request is done. Any thread, lock held throughout. */
     void (*drain)(struct blk *blk);
+    /* Nobody wants the submitted requests any more: those not yet with the storage may end with -ECANCELED.
+     * Optional. */
+    void (*cancel)(struct blk *blk);
     void (*close)(struct blk *blk); /* drains, then frees */
 };
 

@@ -2,6 +2,12 @@
 /*
  * A stream of bytes to and from a person or program: terminal, pty, socket,
  * file. I/O thread or a vCPU's, VM lock held.
+ *
+ * The bare machine's own ports (a UART, a virtio-console port) are chardevs too, with
+ * monitor/ in the device's place. There is no VM lock around those: write() and
+ * resume() come from the monitor's thread, and the driver calls receive(), writable()
+ * and connection() in interrupts, one at a time, with nothing held. They only leave
+ * word for the monitor.
  */
 #ifndef CORE_CHARDEV_H
 #define CORE_CHARDEV_H

@@ -22,7 +22,7 @@ enum vm_exit {
     VM_EXIT_ERROR,    /* the engine cannot go on; it has logged why */
 };
 
-/* One counter: groups and names are words of small letters, stable from version to version. */
+/* One counter: groups and names are constants, words of small letters, stable from version to version. */
 typedef void engine_counter_fn(void *opaque, const char *group, const char *name, uint64_t value);
 
 typedef void engine_line_fn(void *opaque, const char *text);

@@ -56,13 +56,25 @@ struct plat_ops {
      * thread. */
     void (*defer)(struct plat *plat, struct plat_work *w);
 
+    /*
+     * Is this piece of guest RAM there to be used at once? False: it takes time to make it so, of which a
+     * little has been spent; ask again in a later piece of work. The I/O thread, lock held. NULL: always.
+     */
+    bool (*ram_ready)(struct plat *plat, const void *host, uint64_t len);
+
     /* 0 or a negative errno; lock held. NULL: this platform has no descriptors. */
     int (*event_open)(struct plat *plat, struct plat_event *event);
     void (*event_close)(struct plat *plat, struct plat_event *event);
 
-    /* Sleeps until vcpu_wake() or `request` is not 0; only the vCPU's own thread. Wakes may be spurious. */
-    void (*vcpu_wait)(struct plat *plat, struct vcpu *vcpu);
+    /* Sleeps until vcpu_wake(), unless `request` has one of the bits; only the vCPU's own thread. Wakes may
+     * be spurious, but who is asked for nothing must sleep: hv/ has no other way to take the processor from
+     * it. */
+    void (*vcpu_wait)(struct plat *plat, struct vcpu *vcpu, uint32_t bits);
     void (*vcpu_wake)(struct plat *plat, struct vcpu *vcpu);
+
+    /* Nanoseconds that the vCPU has wanted a processor of the host, and got none; only grows. NULL: nobody
+     * knows. Its own thread. */
+    uint64_t (*vcpu_stolen)(struct plat *plat, struct vcpu *vcpu);
 
     /* Gives the processor away for about 100 microseconds; no lock held. */
     void (*relax)(struct plat *plat);

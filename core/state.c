@@ -8,6 +8,7 @@
 #include "base/checked.h"
 #include "base/fmt.h"
 #include "base/hash.h"
+#include "base/text.h"
 #include "core/state-internal.h"
 
 #define FIELD_NAME_MAX 63
@@ -34,15 +35,6 @@ static void put_u32(struct writer *w, uint32_t v)
 
     store_le32(b, v);
     put_bytes(w, b, sizeof(b));
-}
-
-static size_t text_length(const char *s)
-{
-    size_t n = 0;
-
-    while (s[n])
-        n++;
-    return n;
 }
 
 static bool present(const struct state_field *f, const void *object)

@@ -39,23 +39,25 @@ struct state_table {
     int (*post_load)(void *object, unsigned version);
 };
 
-/* A scalar integer or enum member. */
-#define STATE_INT(type, m)                                                                                   \
+/* A scalar integer or enum member; SINCE: that the table's version `version_` brought. */
+#define STATE_INT_SINCE(version_, type, m)                                                                   \
     {                                                                                                        \
         .name = #m, .kind = STATE_KIND_INT, .elem_size = sizeof(((type *)0)->m), .count = 1,                 \
-        .offset = offsetof(type, m), .since = 1                                                              \
+        .offset = offsetof(type, m), .since = version_                                                       \
     }
+#define STATE_INT(type, m) STATE_INT_SINCE(1, type, m)
 /* An array (any dimensions) of integers of type elem. */
 #define STATE_INTS(type, m, elem)                                                                            \
     {                                                                                                        \
         .name = #m, .kind = STATE_KIND_INT, .elem_size = sizeof(elem),                                       \
         .count = sizeof(((type *)0)->m) / sizeof(elem), .offset = offsetof(type, m), .since = 1              \
     }
-#define STATE_BOOL(type, m)                                                                                  \
+#define STATE_BOOL_SINCE(version_, type, m)                                                                  \
     {                                                                                                        \
         .name = #m, .kind = STATE_KIND_BOOL, .elem_size = 1, .count = sizeof(((type *)0)->m),                \
-        .offset = offsetof(type, m), .since = 1                                                              \
+        .offset = offsetof(type, m), .since = version_                                                       \
     }
+#define STATE_BOOL(type, m) STATE_BOOL_SINCE(1, type, m)
 #define STATE_BYTES(type, m)                                                                                 \
     {                                                                                                        \
         .name = #m, .kind = STATE_KIND_BYTES, .elem_size = 1, .count = sizeof(((type *)0)->m),               \

@@ -2,12 +2,14 @@
 /*
  * The MSRs that the platform answers: those of the local APIC, and KVM's
  * paravirtual clock, which every engine offers alike so that a guest may move
- * between them (Linux Documentation/virt/kvm/x86/msr.rst).
+ * between them, and its steal time, where the platform knows that (Linux Documentation/virt/kvm/x86/msr.rst).
  */
 #include "base/bytes.h"
 #include "core/vm.h"
 
 #define PVCLOCK_TSC_STABLE BIT(0)
+#define STEAL_ON           BIT(0)
+#define STEAL_RESERVED     0x3eU
 
 struct pvclock_time {
     uint32_t version;
@@ -24,6 +26,13 @@ struct pvclock_wall {
     uint32_t version;
     uint32_t sec;
     uint32_t nsec;
+};
+
+struct steal_time {
+    uint64_t steal;
+    uint32_t version;
+    uint32_t flags;
+    uint8_t preempted, pad[47];
 };
 
 /* ns = ((ticks << shift) * mul) >> 32, with mul in [2^31, 2^32). */
@@ -74,6 +83,38 @@ static void write_wall_clock(struct vcpu *vcpu)
     (void)mem_write(vm, vcpu->cpu.s.kvm_wall_clock, &w, sizeof(w));
 }
 
+/* The guest's structure is its own to spoil: what we add to is read from there. */
+void vcpu_tell_stolen(struct vcpu *vcpu)
+{
+    struct vm *vm = vcpu->vm;
+    uint64_t gpa = vcpu->cpu.s.kvm_steal_time & ~0x3fULL, stolen;
+    struct steal_time t;
+
+    if (!(vcpu->cpu.s.kvm_steal_time & STEAL_ON) || !vm->plat->ops->vcpu_stolen)
+        return;
+    stolen = vm->plat->ops->vcpu_stolen(vm->plat, vcpu);
+    if (stolen == vcpu->stolen_told || mem_read(vm, gpa, &t, sizeof(t)) < 0)
+        return;
+    t.steal += stolen - vcpu->stolen_told;
+    t.version =
+        (t.version + 2) & ~1U; /* one copy, on the thread of the only reader: never seen half-written */
+    t.preempted = 0;
+    if (mem_write(vm, gpa, &t, sizeof(t)) == 0)
+        vcpu->stolen_told = stolen;
+}
+
+static bool set_steal_time(struct vcpu *vcpu, uint64_t value)
+{
+    struct plat *plat = vcpu->vm->plat;
+
+    if (!plat->ops->vcpu_stolen || value & STEAL_RESERVED)
+        return false;
+    if (!(vcpu->cpu.s.kvm_steal_time & STEAL_ON))
+        vcpu->stolen_told = plat->ops->vcpu_stolen(plat, vcpu);
+    vcpu->cpu.s.kvm_steal_time = value;
+    return true;
+}
+
 bool vcpu_msr_read(struct vcpu *vcpu, uint32_t msr, uint64_t *value)
 {
     const struct lapic_ops *lapic = vcpu->vm->irqs.lapic;
@@ -85,6 +126,10 @@ bool vcpu_msr_read(struct vcpu *vcpu, uint32_t msr, uint64_t *value)
         break;
     case X86_MSR_KVM_WALL_CLOCK_NEW:
         *value = vcpu->cpu.s.kvm_wall_clock;
+        break;
+    case X86_MSR_KVM_STEAL_TIME:
+        *value = vcpu->cpu.s.kvm_steal_time;
+        known = vcpu->vm->plat->ops->vcpu_stolen;
         break;
     default:
         known = false;
@@ -116,6 +161,8 @@ bool vcpu_msr_write(struct vcpu *vcpu, uint32_t msr, uint64_t value)
         vcpu->cpu.s.kvm_wall_clock = value;
         write_wall_clock(vcpu);
         return true;
+    case X86_MSR_KVM_STEAL_TIME:
+        return set_steal_time(vcpu, value);
     default:
         if (!lapic)
             return false;

@@ -60,6 +60,7 @@ static const struct state_field fields[] = {
     STATE_INT(S, tsc_adjust),
     STATE_INT(S, kvm_system_time),
     STATE_INT(S, kvm_wall_clock),
+    STATE_INT_SINCE(2, S, kvm_steal_time),
     STATE_BYTES(S, vec),
     STATE_STRUCT(S, x87, struct x86_x87, x87_fields),
     STATE_INT(S, mxcsr),
@@ -94,7 +95,7 @@ static int post_load(void *object, unsigned version)
 
 const struct state_table x86_state_table = {
     .name = "x86-cpu",
-    .version = 1,
+    .version = 2,
     .fields = fields,
     .post_load = post_load,
 };

@@ -79,15 +79,19 @@ static void wait_for_work(struct vcpu *vcpu)
     for (;;) {
         /* Cleared before looking: a request that comes after is seen by vcpu_wait(). */
         take_requests(vcpu, X86_REQ_INTERRUPT | X86_REQ_TLB_FLUSH | X86_REQ_ENGINE);
+        /* It may have to wait for long: until the IRET of another one's handler, or for a start-up IPI. */
+        if (take_requests(vcpu, X86_REQ_NMI))
+            vcpu->cpu.s.nmi_pending = true;
         x86_tlb_flush(&vcpu->cpu);
         if (__atomic_load_n(&vcpu->cpu.request, __ATOMIC_SEQ_CST) & X86_REQ_EXIT)
-            return;
+            break;
         handle_startup(vcpu);
         if (vcpu_runnable(vcpu))
             break;
         if (!icount_skip(vcpu))
-            plat->ops->vcpu_wait(plat, vcpu);
+            plat->ops->vcpu_wait(plat, vcpu, ~0U);
     }
+    /* The engine looks for what was taken above. */
     __atomic_fetch_or(&vcpu->cpu.request, X86_REQ_INTERRUPT, __ATOMIC_SEQ_CST);
 }
 
@@ -176,7 +180,7 @@ static bool wait_for_permission(struct vcpu *vcpu)
             continue;
         }
         vm_unlock(vm);
-        vm->plat->ops->vcpu_wait(vm->plat, vcpu);
+        vm->plat->ops->vcpu_wait(vm->plat, vcpu, X86_REQ_EXIT); /* all others are for later */
         vm_lock(vm);
     }
     if (!put_states(vm)) {
@@ -208,6 +212,7 @@ static void handle_exit(struct vcpu *vcpu, enum vm_exit exit)
     case VM_EXIT_SHUTDOWN:
         vm_lock(vm);
         vm_log(vm, LOG_WARN, "vCPU %u: triple fault", vcpu->index);
+        vcpu->cpu.s.activity = X86_ACT_SHUTDOWN; /* for whoever asks why, in on_event */
         if (vm->no_reboot)
             vm_request_shutdown(vm, VM_SHUTDOWN_TRIPLE_FAULT);
         else

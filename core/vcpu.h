@@ -28,6 +28,7 @@ struct vcpu {
     void *plat_data; /* the platform's: thread, wait channel */
 
     struct vcpu_call *calls; /* guarded by vm->lock */
+    uint64_t stolen_told;    /* of plat vcpu_stolen(), what the guest knows of; its own thread's */
     uint8_t sipi_vector;     /* of the start-up IPI behind X86_REQ_SIPI; atomic */
     bool parked;             /* not inside the engine, nor waiting to go back; guarded by vm->lock */
     bool state_dirty; /* cpu.s was written while parked: the engine must take it over; guarded by vm->lock */
@@ -58,6 +59,10 @@ void vcpu_call(struct vcpu *vcpu, struct vcpu_call *call);
  */
 bool vcpu_msr_read(struct vcpu *vcpu, uint32_t msr, uint64_t *value);
 bool vcpu_msr_write(struct vcpu *vcpu, uint32_t msr, uint64_t value);
+
+/* Tells the guest of time that others have had the processor since the last call (KVM's steal time); if the
+ * platform knows. Its own thread, after it was away; lock not held. */
+void vcpu_tell_stolen(struct vcpu *vcpu);
 
 /* Has the vCPU anything to wake up for? Its own thread. */
 bool vcpu_runnable(struct vcpu *vcpu);

@@ -45,6 +45,7 @@ enum vm_event {
     VM_EVENT_RESUME,
     VM_EVENT_POWERDOWN,  /* the power button was pressed */
     VM_EVENT_PANIC,      /* pvpanic or a triple fault reported as such; arg: the guest's byte */
+    VM_EVENT_WATCHDOG,   /* the guest did not feed it; a reset follows */
     VM_EVENT_DEBUG_EXIT, /* isa-debug-exit; arg: (value << 1) | 1 */
     VM_EVENT_ERROR,      /* the engine gave up; the text was logged */
 };

@@ -16,6 +16,7 @@
 #include "dev/timer/pit.h"
 #include "dev/timer/pm.h"
 #include "dev/timer/rtc.h"
+#include "dev/timer/tco.h"
 
 #define SMBIOS_OFFSET 0x10000U /* the entry point is looked for from 0xf0000 on */
 
@@ -44,6 +45,15 @@ static int create_debug(struct board *board)
     return r;
 }
 
+static int create_watchdog(struct board *board)
+{
+    int r = board->config.watchdog ? tco_create(board->vm, board->config.watchdog_seconds, &board->tco) : 0;
+
+    if (board->tco)
+        pm_set_watchdog(board->pm, board->tco);
+    return r;
+}
+
 /* Controllers first: a saved state is loaded in this order, and devices' lines must find them ready. */
 int board_create(struct vm *vm, const struct board_config *config, struct board *board, struct error *err)
 {
@@ -57,6 +67,7 @@ int board_create(struct vm *vm, const struct board_config *config, struct board 
         (what = "the IO-APIC", r = ioapic_create(vm)) ||
         (what = "the PCI host bridge", r = pci_host_create(vm, &board->pci)) ||
         (what = "power management", r = pm_create(vm, &board->pm)) ||
+        (what = "the watchdog", r = create_watchdog(board)) ||
         (what = "the ISA bridge", r = lpc_create(vm, board->pci, board->pm, &board->lpc)) ||
         (what = "the 8254", r = pit_create(vm, &pit)) || (what = "the clock", r = rtc_create(vm, &rtc)) ||
         (what = "the HPET", r = config->no_hpet ? 0 : hpet_create(vm, pit, rtc, &board->hpet)) ||

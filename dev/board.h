@@ -23,6 +23,8 @@ struct board_config {
     struct chardev *debug_dev;              /* port 0xe9 writes to it; NULL: no such port */
     uint16_t debug_exit_port;               /* isa-debug-exit; 0: none */
     bool no_hpet, no_i8042, no_pvpanic;
+    bool watchdog;             /* dev/timer/tco.h */
+    unsigned watchdog_seconds; /* it counts from power-on; 0: when the guest says so */
 };
 
 struct board {
@@ -33,6 +35,7 @@ struct board {
     struct pm *pm;
     struct hpet *hpet;   /* NULL: none */
     struct i8042 *i8042; /* NULL: none */
+    struct tco *tco;     /* NULL: none */
     struct fw_cfg *fw_cfg;
 };
 

@@ -28,7 +28,7 @@ static int make_fixed(struct vmm *vmm, struct error *err)
         .serial = {true},
         .serial_dev = {vmm->console[0]},
         .debug_dev = vmm->debugcon,
-        .debug_exit_port = (uint16_t)vmm->options.debug_exit,
+        .debug_exit_port = (uint16_t)vmm->options.machine.debug_exit,
     };
     int r = board_create(&vmm->vm, &config, vmm->board, err);
 
@@ -70,7 +70,7 @@ static int open_net(struct vmm *vmm, const struct opt_net *o, struct net **net, 
 {
     const struct net_slirp_options slirp = {.hostfwd = (const char *const *)o->forward,
                                             .hostfwd_count = o->forward_count,
-                                            .hostname = vmm->options.name};
+                                            .hostname = vmm->options.machine.name};
     const struct net_tap_options tap = {.name = o->tap};
     int r = o->kind == NET_TAP ? net_tap_open(vmm->loop, &tap, net, err)
                                : net_slirp_open(vmm->loop, &slirp, net, err);
@@ -134,9 +134,9 @@ int board_make(struct vmm *vmm, struct error *err)
     for (unsigned i = 0; r == 0 && i < o->net_count; i++)
         r = make_net(vmm, i, err);
     r = r < 0 ? r : make_virtio_consoles(vmm, err);
-    if (r == 0 && o->rng)
+    if (r == 0 && o->machine.rng)
         r = virtio_rng_create(&vmm->vm, vmm->board->pci, "rng0", &dev, err);
-    if (r == 0 && o->balloon)
+    if (r == 0 && o->machine.balloon)
         r = virtio_balloon_create(&vmm->vm, vmm->board->pci, "balloon0", &dev, err);
     return r < 0 && err && !err->code
                ? error_set(err, -r, "cannot make the machine's devices: %s", strerror(-r))

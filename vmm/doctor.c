@@ -5,7 +5,6 @@
  */
 #include <cpuid.h>
 #include <fcntl.h>
-#include <jansson.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -254,16 +253,17 @@ static const struct check {
 
 static const char *const verdicts[] = {[GOOD] = "ok", [POOR] = "poor", [MISSING] = "missing"};
 
-static json_t *as_json(const struct check *check, const struct finding *f)
+static void put_json(struct json_writer *w, const struct check *check, const struct finding *f)
 {
-    json_t *row =
-        json_pack("{s:s, s:s, s:s}", "name", check->name, "verdict", verdicts[f->verdict], "text", f->text);
-
+    json_open(w, '{');
+    json_add_text(w, "name", check->name);
+    json_add_text(w, "verdict", verdicts[f->verdict]);
+    json_add_text(w, "text", f->text);
     if (f->verdict != GOOD) {
-        json_object_set_new(row, "cost", json_string(f->cost));
-        json_object_set_new(row, "mend", json_string(f->mend));
+        json_add_text(w, "cost", f->cost);
+        json_add_text(w, "mend", f->mend);
     }
-    return row;
+    json_close(w, '{');
 }
 
 static void print(const struct check *check, const struct finding *f)
@@ -276,29 +276,31 @@ static void print(const struct check *check, const struct finding *f)
 int doctor(int argc, char *const *argv)
 {
     bool json = argc == 1 && !strcmp(argv[0], "--json"), fatal = false;
-    json_t *rows = json_array();
+    struct plat memory = {&plat_linux_ops};
+    struct json_writer w;
     int written;
 
     if (argc && !json) {
         fprintf(stderr, "batuta doctor: takes no '%s': only --json\n", argv[argc - 1]);
-        json_decref(rows);
         return STATUS_USAGE;
     }
+    json_writer_init(&w, &memory, KIB(64));
+    w.pretty = true;
+    json_open(&w, '[');
     for (size_t i = 0; i < ARRAY_SIZE(checks); i++) {
         struct finding f = {0};
 
         checks[i].run(&f);
         fatal |= f.verdict == MISSING && (checks[i].run == check_memfd || checks[i].run == check_engine);
         if (json)
-            json_array_append_new(rows, as_json(&checks[i], &f));
+            put_json(&w, &checks[i], &f);
         else
             print(&checks[i], &f);
     }
-    if (json) {
-        json_dumpf(rows, stdout, JSON_INDENT(2) | JSON_PRESERVE_ORDER);
-        putchar('\n');
-    }
-    json_decref(rows);
+    json_close(&w, '[');
+    if (json)
+        printf("%.*s\n", (int)w.len, w.text);
+    json_writer_finish(&w);
     written = fflush(stdout);
     return fatal || written ? STATUS_ERROR : STATUS_OFF;
 }

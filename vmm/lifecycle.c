@@ -141,49 +141,10 @@ void lifecycle_escape(void *opaque, enum escape_action action)
 
 /* ---- the VM's events ---- */
 
-static const char *shutdown_reason(const struct vmm *vmm, enum vm_shutdown_cause cause)
-{
-    switch (cause) {
-    case VM_SHUTDOWN_GUEST:
-        return "guest-shutdown";
-    case VM_SHUTDOWN_HOST:
-        return vmm->stopped_by_signal ? "host-signal" : "host-qmp-quit";
-    case VM_SHUTDOWN_PANIC:
-        return "guest-panic";
-    case VM_SHUTDOWN_TRIPLE_FAULT:
-        return "guest-reset";
-    case VM_SHUTDOWN_DEBUG_EXIT:
-        return "guest-shutdown";
-    case VM_SHUTDOWN_ERROR:
-        return "host-error";
-    }
-    return "none";
-}
-
-static void tell(struct vmm *vmm, const char *name, json_t *data)
-{
-    if (vmm->control)
-        control_event(vmm->control, name, data);
-    else
-        json_decref(data);
-}
-
-static void on_shutdown(struct vmm *vmm, enum vm_shutdown_cause cause)
-{
-    bool guest = cause != VM_SHUTDOWN_HOST && cause != VM_SHUTDOWN_ERROR;
-
-    tell(vmm, "SHUTDOWN", json_pack("{s:b, s:s}", "guest", guest, "reason", shutdown_reason(vmm, cause)));
-    loop_quit(vmm->loop);
-}
-
 /* pvpanic's byte: bit 0 a panic, bit 1 a crash kernel takes over by itself. */
 static void on_panic(struct vmm *vmm, uint64_t byte)
 {
-    bool crash_kernel = byte & BIT(1);
-
-    tell(vmm, crash_kernel ? "GUEST_CRASHLOADED" : "GUEST_PANICKED",
-         json_pack("{s:s}", "action", crash_kernel ? "run" : "poweroff"));
-    if (!crash_kernel)
+    if (!(byte & BIT(1)))
         vm_request_shutdown(&vmm->vm, VM_SHUTDOWN_PANIC);
 }
 
@@ -191,23 +152,14 @@ void lifecycle_on_event(void *opaque, struct vm *vm, enum vm_event event, uint64
 {
     struct vmm *vmm = opaque;
 
+    if (vmm->control)
+        control_event(vmm->control, event, arg, vmm->stopped_by_signal ? "host-signal" : "host-qmp-quit");
     switch (event) {
     case VM_EVENT_SHUTDOWN:
-        on_shutdown(vmm, (enum vm_shutdown_cause)arg);
+        loop_quit(vmm->loop);
         break;
-    case VM_EVENT_RESET:
-        tell(vmm, "RESET",
-             json_pack("{s:b, s:s}", "guest", (int)arg, "reason",
-                       arg ? "guest-reset" : "host-qmp-system-reset"));
-        break;
-    case VM_EVENT_STOP:
-        tell(vmm, "STOP", NULL);
-        break;
-    case VM_EVENT_RESUME:
-        tell(vmm, "RESUME", NULL);
-        break;
-    case VM_EVENT_POWERDOWN:
-        tell(vmm, "POWERDOWN", NULL);
+    case VM_EVENT_WATCHDOG:
+        vm_log(vm, LOG_WARN, "the watchdog resets the guest, which has not fed it in time");
         break;
     case VM_EVENT_PANIC:
         on_panic(vmm, arg);
@@ -220,6 +172,11 @@ void lifecycle_on_event(void *opaque, struct vm *vm, enum vm_event event, uint64
         vm_log(vm, LOG_ERROR, "the %s engine gave up on vCPU %llu", vm->engine->name,
                (unsigned long long)arg);
         break;
+    case VM_EVENT_RESET:
+    case VM_EVENT_STOP:
+    case VM_EVENT_RESUME:
+    case VM_EVENT_POWERDOWN:
+        break; /* told, and that was all */
     }
 }
 

@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "vmm/board.h"
+#include "vmm/boot-file.h"
 #include "vmm/engines.h"
 #include "vmm/perf-map.h"
 #include "vmm/vmm.h"
@@ -40,19 +41,19 @@ static int make_loop(struct vmm *vmm, struct error *err)
 /* Before anything that is slow or visible: most mistakes are in here. */
 static int open_kernel(struct vmm *vmm, struct error *err)
 {
-    const struct run_options *o = &vmm->options;
-    struct boot_module_config modules[OPT_MAX_LIST];
+    const struct machine_config *m = &vmm->options.machine;
+    struct boot_module_config modules[MACHINE_MAX_INITRDS];
     struct boot_config config = {
-        .protocol = (enum boot_protocol)o->kernel_format,
-        .kernel = o->kernel,
-        .append = o->append,
+        .protocol = (enum boot_protocol)m->kernel_format,
+        .kernel = m->kernel,
+        .append = m->append,
         .modules = modules,
-        .module_count = o->initrd_count,
+        .module_count = m->initrd_count,
     };
 
-    for (unsigned i = 0; i < o->initrd_count; i++)
-        modules[i] = (struct boot_module_config){.path = o->initrd[i].path, .cmdline = o->initrd[i].cmdline};
-    return boot_open(&vmm->boot, &config, err);
+    for (unsigned i = 0; i < m->initrd_count; i++)
+        modules[i] = (struct boot_module_config){.path = m->initrd[i].path, .cmdline = m->initrd[i].cmdline};
+    return boot_open_files(&vmm->boot, &vmm->plat.plat, &config, err);
 }
 
 /* Like the kernel it may be a pipe that keeps us waiting, for as long as signals still end the program. */
@@ -109,9 +110,10 @@ static void on_reset(void *opaque, struct vm *vm)
 static int make_vm(struct vmm *vmm, struct error *err)
 {
     const struct run_options *o = &vmm->options;
+    const struct machine_config *m = &o->machine;
     struct vm_config config = {
-        .name = o->name ? o->name : "vm", .ram_size = o->memory, .vcpus = (unsigned)o->cpus};
-    int r = host_ram_init(&vmm->ram, o->memory, err);
+        .name = m->name ? m->name : "vm", .ram_size = m->memory, .vcpus = (unsigned)m->cpus};
+    int r = host_ram_init(&vmm->ram, m->memory, err);
 
     if (r < 0)
         return r;
@@ -122,7 +124,7 @@ static int make_vm(struct vmm *vmm, struct error *err)
     vmm->vm_made = true;
     vmm->vm.mem.discard = host_ram_discard;
     vmm->vm.mem.discard_opaque = &vmm->ram;
-    vmm->vm.no_reboot = o->no_reboot;
+    vmm->vm.no_reboot = m->no_reboot;
     vmm->vm.code_cache = o->code_cache;
     vmm->vm.on_event = lifecycle_on_event;
     vmm->vm.on_event_opaque = vmm;
@@ -144,7 +146,7 @@ static int make_cpus(struct vmm *vmm, struct error *err)
     struct error slower = {0};
     const struct engine_ops *engine = engine_choose(vmm->options.engine, vmm->options.icount, &slower, err);
     struct x86_cpuid_config config = {
-        .level = levels[vmm->options.cpu],
+        .level = levels[vmm->options.machine.cpu],
         .vcpus = vmm->vm.vcpu_count,
         .tsc_khz = vmm->vm.clock.tsc_khz,
     };
@@ -223,10 +225,17 @@ static int make_consoles(struct vmm *vmm, struct error *err)
 
 static int make_control(struct vmm *vmm, struct error *err)
 {
-    const struct control_config config = {.loop = vmm->loop, .commands = qmp_commands, .host = vmm};
+    const struct control_config config = {
+        .loop = vmm->loop,
+        .plat = &vmm->plat.plat,
+        .commands = qmp_commands,
+        .target = &vmm->target,
+        .host = vmm,
+    };
 
     if (!vmm->options.control)
         return 0;
+    vmm->target = (struct control_target){.name = vmm->vm.name, .vm = &vmm->vm, .ops = &qmp_target_ops};
     vmm->control = control_create(&config, err);
     return vmm->control ? control_listen(vmm->control, vmm->options.control, err) : -err->code;
 }

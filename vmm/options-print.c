@@ -33,16 +33,21 @@ static void print_wrapped(FILE *out, const char *text)
 
 void options_print_help(FILE *out)
 {
+    struct option_list list;
+    const char *group = NULL;
+
     fputs("Usage: batuta run [OPTION…] [FILE]\n"
           "Start a virtual machine in the foreground. FILE describes one (the same options as `key = value` "
           "lines),\nor is a kernel.\n",
           out);
-    for (size_t i = 0; i < option_count; i++) {
-        const struct option *o = &option_table[i];
+    option_list_make(&list, &run_option_table);
+    for (size_t i = 0; i < list.count; i++) {
+        const struct option *o = list.row[i];
         int n;
 
-        if (o->group)
+        if (o->group && (!group || strcmp(o->group, group) != 0))
             fprintf(out, "\n%s:\n", o->group);
+        group = o->group ? o->group : group;
         if (o->hidden)
             continue;
         n = fprintf(out, "  --%s%s%s", o->name, o->arg ? " " : "", o->arg ? o->arg : "");
@@ -60,17 +65,21 @@ void options_print_help(FILE *out)
 
 void options_print_names(FILE *out)
 {
-    for (size_t i = 0; i < option_count; i++) {
-        if (!option_table[i].hidden)
-            fprintf(out, "--%s%s%s\n", option_table[i].name, option_table[i].arg ? " " : "",
-                    option_table[i].arg ? option_table[i].arg : "");
+    struct option_list list;
+
+    option_list_make(&list, &run_option_table);
+    for (size_t i = 0; i < list.count; i++) {
+        const struct option *o = list.row[i];
+
+        if (!o->hidden)
+            fprintf(out, "--%s%s%s\n", o->name, o->arg ? " " : "", o->arg ? o->arg : "");
     }
 }
 
-static void print_cases(FILE *out)
+static void print_cases(FILE *out, const struct option_list *list)
 {
-    for (size_t i = 0; i < option_count; i++) {
-        const struct option *o = &option_table[i];
+    for (size_t i = 0; i < list->count; i++) {
+        const struct option *o = list->row[i];
 
         if (o->hidden || !o->arg)
             continue;
@@ -90,18 +99,22 @@ static void print_cases(FILE *out)
 
 void options_print_completion(FILE *out)
 {
+    struct option_list list;
+
+    option_list_make(&list, &run_option_table);
     fputs("# SPDX-License-Identifier: GPL-2.0-or-later\n"
           "# bash completion for batuta, made from its option table: batuta-vmm --completion\n"
           "_batuta() {\n"
           "    local cur=\"${COMP_WORDS[COMP_CWORD]}\" prev=\"${COMP_WORDS[COMP_CWORD-1]}\" words=\"\" "
           "files=\"\"\n"
           "    if [ \"$COMP_CWORD\" -eq 1 ]; then\n"
-          "        COMPREPLY=($(compgen -W \"run doctor ctl stats profile code version help\" -- \"$cur\"))\n"
+          "        COMPREPLY=($(compgen -W \"run doctor ctl stats profile code hv version help\" -- "
+          "\"$cur\"))\n"
           "        return\n"
           "    fi\n"
           "    case \"${COMP_WORDS[1]}\" in\n"
           "    doctor) COMPREPLY=($(compgen -W \"--json\" -- \"$cur\")); return ;;\n"
-          "    help) COMPREPLY=($(compgen -W \"run doctor ctl stats profile code version\" -- \"$cur\")); "
+          "    help) COMPREPLY=($(compgen -W \"run doctor ctl stats profile code hv version\" -- \"$cur\")); "
           "return ;;\n"
           "    ctl)\n"
           "        if [ \"$COMP_CWORD\" -eq 2 ]; then\n"
@@ -122,16 +135,29 @@ void options_print_completion(FILE *out)
           "        *) mapfile -t COMPREPLY < <(compgen -f -- \"$cur\") ;;\n"
           "        esac\n"
           "        return ;;\n"
+          "    hv)\n"
+          "        compopt -o filenames 2>/dev/null\n"
+          "        if [ \"$COMP_CWORD\" -eq 2 ]; then\n"
+          "            COMPREPLY=($(compgen -W \"check\" -- \"$cur\"))\n"
+          "        elif [ \"$prev\" = --modules ]; then\n"
+          "            mapfile -t COMPREPLY < <(compgen -d -- \"$cur\")\n"
+          "        else\n"
+          "            case \"$cur\" in\n"
+          "            -*) COMPREPLY=($(compgen -W \"--modules --memory --cpus --json\" -- \"$cur\")) ;;\n"
+          "            *) mapfile -t COMPREPLY < <(compgen -f -- \"$cur\") ;;\n"
+          "            esac\n"
+          "        fi\n"
+          "        return ;;\n"
           "    run) ;;\n"
           "    *) return ;;\n"
           "    esac\n"
           "    case \"$prev\" in\n",
           out);
-    print_cases(out);
+    print_cases(out, &list);
     fputs("    *)\n        words=\"", out);
-    for (size_t i = 0; i < option_count; i++) {
-        if (!option_table[i].hidden)
-            fprintf(out, "%s--%s", i ? " " : "", option_table[i].name);
+    for (size_t i = 0; i < list.count; i++) {
+        if (!list.row[i]->hidden)
+            fprintf(out, "%s--%s", i ? " " : "", list.row[i]->name);
     }
     fputs("\"\n"
           "        case \"$cur\" in -*) ;; *) files=yes ;; esac ;;\n"

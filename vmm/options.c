@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "vmm/options.h"
 
-#include <ctype.h>
 #include <fcntl.h>
 #include <libgen.h>
 #include <stdlib.h>
@@ -9,64 +8,54 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "config/file.h"
 #include "vmm/options-internal.h"
-
-#define FILE_MAX KIB(256)
 
 void options_init(struct run_options *o)
 {
-    *o = (struct run_options){.memory = MIB(512), .cpus = 1, .rng = true, .balloon = true};
+    *o = (struct run_options){0};
+    machine_init(&o->machine);
+    config_pool_init(&o->pool, malloc, free);
 }
 
 void options_finish(struct run_options *o)
 {
-    for (size_t i = 0; i < option_count; i++) {
-        const struct option *d = &option_table[i];
-
-        if (d->kind == OPT_TEXT || d->kind == OPT_PATH)
-            free(*(char **)(void *)((char *)o + d->offset));
-    }
-    for (unsigned i = 0; i < o->initrd_count; i++) {
-        free(o->initrd[i].path);
-        free(o->initrd[i].cmdline);
-    }
-    for (unsigned i = 0; i < o->disk_count; i++) {
-        free(o->disk[i].path);
-        free(o->disk[i].serial);
-    }
-    net_clear(o);
-    for (unsigned i = 0; i < o->console_count; i++)
-        free(o->console[i].path);
-    for (unsigned i = 0; i < o->trace_count; i++)
-        free(o->trace[i]);
+    config_pool_finish(&o->pool);
     options_init(o);
+}
+
+/* How errors speak of options, wherever these came from. */
+static struct option_source source_of(struct run_options *o, const char *folder)
+{
+    return (struct option_source){.pool = &o->pool, .folder = folder, .dashes = "--", .between = " "};
 }
 
 /* ---- command line ---- */
 
-static int unknown(const char *word, size_t len, struct error *err)
+static int unknown(const struct option_list *list, const char *word, size_t len, struct error *err)
 {
     char name[64];
     const char *near;
 
     snprintf(name, sizeof(name), "%.*s", (int)len, word);
-    near = nearest_option(name);
+    near = option_nearest(list, name);
     return error_set(err, EINVAL, "there is no option --%s: %s%s%s", name, near ? "did you mean --" : "see ",
                      near ? near : "batuta run --help", near ? "?" : "");
 }
 
 /* One word that begins with --. Returns how many words were used. */
-static int parse_option(struct run_options *o, int left, char *const *argv, struct error *err)
+static int parse_option(struct run_options *o, const struct option_list *list, int left, char *const *argv,
+                        struct error *err)
 {
-    static const struct opt_source command_line = {0};
+    const struct option_source command_line = source_of(o, NULL);
     const char *word = argv[0] + 2, *equals = strchr(word, '=');
     size_t len = equals ? (size_t)(equals - word) : strlen(word);
-    const struct option *option = option_find(word, len);
+    const struct option *option = option_find(list, word, len);
     const char *value = equals ? equals + 1 : NULL;
     int used = 1, r;
 
     if (!option)
-        return unknown(word, len, err);
+        return unknown(list, word, len, err);
     if (!value && option->arg) {
         if (left < 2 || !strncmp(argv[1], "--", 2))
             return error_set(err, EINVAL, "--%s: a value is missing: --%s %s", option->name, option->name,
@@ -74,7 +63,7 @@ static int parse_option(struct run_options *o, int left, char *const *argv, stru
         value = argv[1];
         used = 2;
     }
-    r = opt_set(o, option, value, &command_line, err);
+    r = option_apply(o, option, value, &command_line, err);
     return r < 0 ? r : used;
 }
 
@@ -83,8 +72,7 @@ static int use_config(struct run_options *o, const char *path, struct error *err
     if (o->config)
         return error_set(err, EINVAL, "%s: only one description file can be given, and %s is one", path,
                          o->config);
-    o->config = strdup(path);
-    return o->config ? 0 : error_set(err, ENOMEM, "out of memory");
+    return config_text(&o->pool, &o->config, path, err);
 }
 
 /* For people who write kernels: a file that cannot be anything else is started, not read as a description. */
@@ -105,7 +93,8 @@ static bool is_kernel(const char *path)
 }
 
 /* The description file, found before the other options are looked at: they override it. */
-static int find_config(struct run_options *o, int argc, char *const *argv, struct error *err)
+static int find_config(struct run_options *o, const struct option_list *list, int argc, char *const *argv,
+                       struct error *err)
 {
     for (int i = 0; i < argc; i++) {
         const struct option *option;
@@ -119,9 +108,9 @@ static int find_config(struct run_options *o, int argc, char *const *argv, struc
         } else if (!strncmp(argv[i], "--", 2)) {
             size_t len = strcspn(argv[i] + 2, "=");
 
-            option = option_find(argv[i] + 2, len);
+            option = option_find(list, argv[i] + 2, len);
             if (!option)
-                return unknown(argv[i] + 2, len, err);
+                return unknown(list, argv[i] + 2, len, err);
             /* step over its value */
             i += option->arg && !argv[i][2 + len] && i + 1 < argc && strncmp(argv[i + 1], "--", 2);
         } else if (argv[i][0] == '-') {
@@ -136,16 +125,17 @@ static int find_config(struct run_options *o, int argc, char *const *argv, struc
 }
 
 /* A word that is not an option's: the description file, which has been read, or a kernel. */
-static int parse_word(struct run_options *o, const char *word, const char **kernel, struct error *err)
+static int parse_word(struct run_options *o, const struct option_list *list, const char *word,
+                      const char **kernel, struct error *err)
 {
-    static const struct opt_source command_line = {0};
+    const struct option_source command_line = source_of(o, NULL);
 
     if (o->config && !strcmp(word, o->config))
         return 1;
     if (*kernel)
         return error_set(err, EINVAL, "%s: only one kernel can be started, and %s is one", word, *kernel);
     *kernel = word;
-    return opt_set(o, option_find("kernel", 6), word, &command_line, err) < 0 ? -EINVAL : 1;
+    return option_apply(o, option_find(list, "kernel", 6), word, &command_line, err) < 0 ? -EINVAL : 1;
 }
 
 static bool wants_help(int argc, char *const *argv)
@@ -159,25 +149,22 @@ static bool wants_help(int argc, char *const *argv)
 
 int options_parse(struct run_options *o, int argc, char *const *argv, struct error *err)
 {
+    struct option_list list;
     const char *kernel = NULL;
-    char *config;
     int r;
 
     o->help = wants_help(argc, argv);
     if (o->help)
         return 0;
-    r = find_config(o, argc, argv, err);
+    option_list_make(&list, &run_option_table);
+    r = find_config(o, &list, argc, argv, err);
+    if (r == 0 && o->config)
+        r = options_parse_file(o, o->config, err);
     if (r < 0)
         return r;
-    config = o->config;
-    if (config) {
-        r = options_parse_file(o, config, err);
-        if (r < 0)
-            return r;
-    }
     for (int i = 0; i < argc; i += r) {
-        r = strncmp(argv[i], "--", 2) ? parse_word(o, argv[i], &kernel, err)
-                                      : parse_option(o, argc - i, argv + i, err);
+        r = strncmp(argv[i], "--", 2) ? parse_word(o, &list, argv[i], &kernel, err)
+                                      : parse_option(o, &list, argc - i, argv + i, err);
         if (r < 0)
             return r;
     }
@@ -186,65 +173,33 @@ int options_parse(struct run_options *o, int argc, char *const *argv, struct err
 
 /* ---- description file ---- */
 
-static char *trim(char *s)
-{
-    char *end = s + strlen(s);
-
-    while (isspace((unsigned char)*s))
-        s++;
-    while (end > s && isspace((unsigned char)end[-1]))
-        *--end = 0;
-    return s;
-}
-
-/* Takes a pair of quotes off. */
-static char *unquote(char *s)
-{
-    size_t len = strlen(s);
-
-    if (len >= 2 && s[0] == '"' && s[len - 1] == '"') {
-        s[len - 1] = 0;
-        return s + 1;
-    }
-    return s;
-}
-
-static int parse_line(struct run_options *o, char *line, const struct opt_source *source, struct error *err)
+static int apply_line(struct run_options *o, const struct option_list *list, const struct config_line *line,
+                      const struct option_source *source, struct error *err)
 {
     const struct option *option;
-    char *key = trim(line), *value;
+    const char *key = line->key, *near;
 
-    if (!*key || *key == '#' || *key == ';')
-        return 0;
-    if (*key == '[')
-        return error_set(err, EINVAL, "sections are not used: remove the line %s", key);
-    value = strchr(key, '=');
-    if (!value)
-        return error_set(err, EINVAL, "'%s' is not of the form: key = value", key);
-    *value++ = 0;
-    key = trim(key);
-    value = unquote(trim(value));
-    option = option_find(key, strlen(key));
+    if (line->section)
+        return error_set(err, EINVAL, "sections are not used: remove the line %s", line->section);
+    option = option_find(list, key, strlen(key));
     if (option &&
         (option->offset == offsetof(struct run_options, config) ||
          option->offset == offsetof(struct run_options, help) ||
          option->offset == offsetof(struct run_options, version)) &&
-        option->kind != OPT_CUSTOM)
+        option->kind != OPTION_CUSTOM)
         return error_set(err, EINVAL, "'%s' belongs on the command line", key);
-    if (!option) {
-        const char *near = nearest_option(key);
-
-        return error_set(err, EINVAL, "there is no key '%s'%s%s%s", key,
-                         near ? ": did you mean '" : ": see batuta run --help", near ? near : "",
-                         near ? "'?" : "");
-    }
-    return opt_set(o, option, value, source, err);
+    if (option)
+        return option_apply(o, option, line->value, source, err);
+    near = option_nearest(list, key);
+    return error_set(err, EINVAL, "there is no key '%s'%s%s%s", key,
+                     near ? ": did you mean '" : ": see batuta run --help", near ? near : "",
+                     near ? "'?" : "");
 }
 
 static int read_text(const char *path, char **text, struct error *err)
 {
     FILE *f = fopen(path, "re");
-    char *buf = malloc(FILE_MAX + 1);
+    char *buf = malloc(CONFIG_FILE_MAX + 1);
     size_t len = 0;
     int code = 0;
 
@@ -254,10 +209,10 @@ static int read_text(const char *path, char **text, struct error *err)
                   code == ENOENT ? " (a description file was expected; a kernel is given with --kernel)"
                                  : "");
     } else {
-        len = fread(buf, 1, FILE_MAX + 1, f);
+        len = fread(buf, 1, CONFIG_FILE_MAX + 1, f);
         if (ferror(f))
             code = errno ? errno : EIO, error_set(err, code, "%s: cannot be read: %s", path, strerror(code));
-        else if (memchr(buf, 0, len) || len > FILE_MAX)
+        else if (memchr(buf, 0, len) || len > CONFIG_FILE_MAX)
             code = EINVAL,
             error_set(err, code, "%s: is not a description file: if it is a kernel, say --kernel %s", path,
                       path);
@@ -273,25 +228,37 @@ static int read_text(const char *path, char **text, struct error *err)
     return 0;
 }
 
+static int apply_text(struct run_options *o, char *text, const char *folder, unsigned *number,
+                      struct error *err)
+{
+    const struct option_source source = source_of(o, folder);
+    struct config_reader reader;
+    struct option_list list;
+    struct config_line line;
+    int r;
+
+    option_list_make(&list, &run_option_table);
+    config_reader_init(&reader, text);
+    while ((r = config_reader_next(&reader, &line, err)) > 0) {
+        r = apply_line(o, &list, &line, &source, err);
+        if (r < 0)
+            break;
+    }
+    *number = reader.line;
+    return r;
+}
+
 int options_parse_file(struct run_options *o, const char *path, struct error *err)
 {
-    char *text = NULL, *copy = strdup(path), *rest, *line;
-    struct opt_source source = {0};
+    char *text = NULL, *copy = strdup(path);
     unsigned number = 0;
     int r = copy ? read_text(path, &text, err) : error_set(err, ENOMEM, "out of memory");
 
-    if (r < 0) {
-        free(copy);
-        return r;
+    if (r == 0) {
+        r = apply_text(o, text, dirname(copy), &number, err);
+        if (r < 0)
+            error_prefix(err, "%s:%u", path, number);
     }
-    source.folder = dirname(copy);
-    rest = text + (strncmp(text, "\xef\xbb\xbf", 3) ? 0 : 3); /* some editors' mark of UTF-8 */
-    while (r == 0 && (line = strsep(&rest, "\n"))) {
-        number++;
-        r = parse_line(o, line, &source, err);
-    }
-    if (r < 0)
-        error_prefix(err, "%s:%u", path, number);
     free(text);
     free(copy);
     return r;
@@ -301,19 +268,19 @@ int options_parse_file(struct run_options *o, const char *path, struct error *er
 
 int options_check(const struct run_options *o, struct error *err)
 {
+    const struct option_source command_line = {.dashes = "--", .between = " "};
     unsigned stdio = 0;
+    int r;
 
-    if (!o->kernel)
+    if (!o->machine.kernel)
         return error_set(err, EINVAL,
                          "nothing to start: name a kernel with --kernel FILE (see batuta run --help)");
-    if (o->memory % MIB(1))
-        return error_set(err, EINVAL, "--memory: %llu bytes are not a whole number of MiB",
-                         (unsigned long long)o->memory);
-    if (o->name && (!*o->name || strlen(o->name) > 64 || strpbrk(o->name, "/\n\t ")))
-        return error_set(err, EINVAL, "--name %s: 1 to 64 characters without spaces and slashes", o->name);
+    r = machine_check(&o->machine, &command_line, err);
+    if (r < 0)
+        return r;
     if (!o->save != !o->save_at)
         return error_set(err, EINVAL, "--save and --save-at-ns belong together");
-    if (o->icount && o->cpus != 1)
+    if (o->icount && o->machine.cpus != 1)
         return error_set(err, EINVAL, "--icount: counts the instructions of one vCPU: say --cpus 1");
     if (o->icount && o->net_count)
         return error_set(

@@ -1,15 +1,16 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * What `batuta run` can be told, on the command line or in a file
- * (docs/formats/vm-file.md). One table (options-table.c) says every option once:
- * parsing, --help, shell completion and the manual's check come from it.
+ * (docs/formats/vm-file.md): what describes any machine (config/machine.h), and what
+ * only this program has. The two tables say every option once: parsing, --help, shell
+ * completion and the manual's check come from them.
  */
 #ifndef VMM_OPTIONS_H
 #define VMM_OPTIONS_H
 
 #include <stdio.h>
 
-#include "base/error.h"
+#include "config/machine.h"
 
 #define OPT_MAX_LIST     64
 #define OPT_MAX_FORWARDS 32
@@ -21,74 +22,58 @@ enum opt_disk_format { DISK_AUTO, DISK_RAW };
 enum opt_net_kind { NET_NONE, NET_USER, NET_TAP };
 enum opt_console_kind { CONSOLE_STDIO, CONSOLE_PTY, CONSOLE_UNIX, CONSOLE_FILE, CONSOLE_NONE };
 enum opt_engine { ENGINE_AUTO, ENGINE_KVM, ENGINE_BT, ENGINE_INTERP };
-enum opt_cpu { CPU_V2, CPU_V3, CPU_HOST };
-
-struct opt_module {
-    char *path;
-    char *cmdline; /* NULL: the path */
-};
 
 extern const char *const disk_formats[]; /* by enum opt_disk_format */
 
 struct opt_disk {
-    char *path;
+    const char *path;
     int format; /* enum opt_disk_format */
     bool read_only;
     bool direct;
-    char *serial; /* NULL: made up */
+    const char *serial; /* NULL: made up */
 };
 
 struct opt_net {
     int kind; /* enum opt_net_kind */
-    char *tap;
+    const char *tap;
     bool has_mac;
     uint8_t mac[6];
-    char *forward[OPT_MAX_FORWARDS]; /* as net/net.h describes them, checked */
+    const char *forward[OPT_MAX_FORWARDS]; /* as net/net.h describes them, checked */
     unsigned forward_count;
 };
 
 struct opt_console {
     int kind; /* enum opt_console_kind */
-    char *path;
+    const char *path;
 };
 
 struct run_options {
-    char *kernel;
-    int kernel_format; /* enum boot_protocol */
-    struct opt_module initrd[OPT_MAX_LIST];
-    unsigned initrd_count;
-    char *append;
+    struct machine_config machine; /* first: its table's offsets are the same here */
+    struct config_pool pool;       /* of all texts */
     struct opt_disk disk[OPT_MAX_DISKS];
     unsigned disk_count;
     struct opt_net net[OPT_MAX_NETS];
     unsigned net_count;
-    uint64_t memory; /* bytes */
-    uint64_t cpus;
-    int cpu;             /* enum opt_cpu */
     int engine;          /* enum opt_engine */
     uint64_t code_cache; /* bytes, 0: the engine's default */
     struct opt_console console[OPT_MAX_CONSOLES];
     unsigned console_count;
-    char *name;
-    char *control;
-    uint64_t debug_exit; /* port, 0: none */
+    const char *control;
     bool snapshot;
-    char *log;
-    char *trace[OPT_MAX_LIST];
+    const char *log;
+    const char *trace[OPT_MAX_LIST];
     unsigned trace_count;
-    bool rng, balloon;
-    bool no_reboot;
-    char *debugcon;
-    char *load;
-    char *save;
+    const char *debugcon;
+    const char *load;
+    const char *save;
     uint64_t save_at; /* virtual ns, 0: not */
     bool paused;
     bool icount;
     uint64_t icount_seed;
     uint64_t stop_at; /* instructions, 0: not */
     bool perf_map;
-    char *guest_symbols;
-    char *config;
+    const char *guest_symbols;
+    const char *config;
     bool help, version;
     bool completion; /* print the shell's completion script */
 };

@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "base/checked.h"
+#include "base/limit.h"
 
 /* So many warnings at once, and then one in so long. */
 #define WARNING_BURST 20
@@ -185,14 +186,14 @@ static long futex(uint32_t *word, int op, uint32_t value)
     return syscall(SYS_futex, word, op | FUTEX_PRIVATE_FLAG, value, NULL, NULL, 0);
 }
 
-static void op_vcpu_wait(struct plat *plat, struct vcpu *vcpu)
+static void op_vcpu_wait(struct plat *plat, struct vcpu *vcpu, uint32_t bits)
 {
     struct vcpu_thread *t = vcpu->plat_data;
     uint32_t idle = TOKEN_IDLE;
 
     if (__atomic_compare_exchange_n(&t->token, &idle, TOKEN_WAITING, false, __ATOMIC_SEQ_CST,
                                     __ATOMIC_SEQ_CST)) {
-        if (!__atomic_load_n(&vcpu->cpu.request, __ATOMIC_SEQ_CST))
+        if (!(__atomic_load_n(&vcpu->cpu.request, __ATOMIC_SEQ_CST) & bits))
             futex(&t->token, FUTEX_WAIT, TOKEN_WAITING);
     }
     __atomic_store_n(&t->token, TOKEN_IDLE, __ATOMIC_SEQ_CST);
@@ -221,15 +222,7 @@ bool log_has_room(FILE *file, int ms)
 /* A guest can provoke warnings for ever, and must not fill a disk with them. Any thread. */
 static bool warning_is_due(struct plat_linux *p)
 {
-    uint64_t now = clock_ns(CLOCK_MONOTONIC), due = __atomic_load_n(&p->warning_due, __ATOMIC_RELAXED), next;
-
-    do {
-        if (due > now)
-            return false;
-        next = MAX(due, now - MIN(now, WARNING_BURST * WARNING_NS)) + WARNING_NS;
-    } while (
-        !__atomic_compare_exchange_n(&p->warning_due, &due, next, true, __ATOMIC_RELAXED, __ATOMIC_RELAXED));
-    return true;
+    return limit_allows(&p->warning_due, clock_ns(CLOCK_MONOTONIC), WARNING_BURST, WARNING_NS);
 }
 
 static void op_log(struct plat *plat, enum log_level level, const char *text)
@@ -252,7 +245,7 @@ static void op_log(struct plat *plat, enum log_level level, const char *text)
     fflush(file);
 }
 
-static const struct plat_ops ops = {
+const struct plat_ops plat_linux_ops = {
     .alloc = op_alloc,
     .free = op_free,
     .lock_init = op_lock_init,
@@ -288,7 +281,7 @@ static void run_clock(void *opaque)
 
 void plat_linux_init(struct plat_linux *plat, struct loop *loop, struct vm *vm)
 {
-    *plat = (struct plat_linux){.plat.ops = &ops, .loop = loop, .vm = vm, .log_level = LOG_INFO};
+    *plat = (struct plat_linux){.plat.ops = &plat_linux_ops, .loop = loop, .vm = vm, .log_level = LOG_INFO};
     loop_set_lock(loop, (struct loop_lock){.lock = lock_vm, .unlock = unlock_vm, .opaque = vm});
     loop_clock_init(loop, run_clock, vm);
 }

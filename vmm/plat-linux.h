@@ -22,6 +22,9 @@ struct plat_linux {
     unsigned messages_lost; /* atomic: since the last one that was written */
 };
 
+/* Memory and the time of day work without more. */
+extern const struct plat_ops plat_linux_ops;
+
 /* Binds plat, loop and VM together; before vm_init(). */
 void plat_linux_init(struct plat_linux *plat, struct loop *loop, struct vm *vm);
 

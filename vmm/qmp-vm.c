@@ -1,79 +1,75 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* The control socket's commands that act on the VM, and the list of all commands. */
+/* The hosted program's VM for the control socket, its own commands, and the list of all. */
 #include "vmm/vmm.h"
 
-static json_t *stop(void *host, json_t *args, struct error *err)
+static struct vmm *vmm_of(struct control_target *target)
 {
-    vm_pause(&((struct vmm *)host)->vm);
-    return NULL;
+    return container_of(target, struct vmm, target);
 }
 
-static json_t *cont(void *host, json_t *args, struct error *err)
+static bool started(struct control_target *target)
 {
-    struct vmm *vmm = host;
-
-    if (vmm->vm.state == VM_SHUTDOWN)
-        error_set(err, EINVAL, "The guest is off");
-    vm_resume(&vmm->vm);
-    return NULL;
+    return vmm_of(target)->booted;
 }
 
-static json_t *system_powerdown(void *host, json_t *args, struct error *err)
+static void powerdown(struct control_target *target)
 {
-    lifecycle_powerdown(host);
-    return NULL;
+    lifecycle_powerdown(vmm_of(target));
 }
 
-static json_t *system_reset(void *host, json_t *args, struct error *err)
+static int thread_id(struct control_target *target, unsigned vcpu)
 {
-    vm_request_reset(&((struct vmm *)host)->vm, false);
-    return NULL;
+    const struct vmm *vmm = vmm_of(target);
+
+    return vmm->threads ? (int)__atomic_load_n(&vmm->threads[vcpu].tid, __ATOMIC_RELAXED) : 0;
 }
 
-static json_t *quit(void *host, json_t *args, struct error *err)
+static bool disk(struct control_target *target, unsigned i, struct control_disk *disk)
 {
-    vm_request_shutdown(&((struct vmm *)host)->vm, VM_SHUTDOWN_HOST);
-    return NULL;
+    const struct vmm *vmm = vmm_of(target);
+
+    if (i >= vmm->options.disk_count)
+        return false;
+    *disk = (struct control_disk){.file = vmm->options.disk[i].path, .blk = vmm->disk[i]};
+    return true;
 }
 
-static json_t *save(void *host, json_t *args, struct error *err)
+const struct control_target_ops qmp_target_ops = {
+    .started = started,
+    .powerdown = powerdown,
+    .thread_id = thread_id,
+    .disk = disk,
+};
+
+static void save(struct control_call *call)
 {
-    struct vmm *vmm = host;
-    const char *file = json_string_value(json_object_get(args, "file"));
+    struct vmm *vmm = call->host;
     bool running = vmm->vm.state == VM_RUNNING;
+    char file[4096] = "";
 
-    if (!file || !*file) {
-        error_set(err, EINVAL, "Invalid parameter type for 'file', expected: string");
-        return NULL;
+    if (!control_arg_text(call, "file", file, sizeof(file)))
+        return;
+    if (!*file) {
+        error_set(call->err, EINVAL, "Invalid parameter type for 'file', expected: string");
+        return;
     }
     if (vmm->vm.state == VM_SHUTDOWN) {
-        error_set(err, EINVAL, "The guest is off");
-        return NULL;
+        error_set(call->err, EINVAL, "The guest is off");
+        return;
     }
     vm_pause(&vmm->vm);
-    vmm_save(vmm, file, err);
+    vmm_save(vmm, file, call->err);
     if (running)
         vm_resume(&vmm->vm);
-    return NULL;
 }
 
-const struct qmp_command qmp_commands[] = {
-    {"batuta-stop-at", "!instructions", qmp_stop_at},
-    {"cont", NULL, cont},
-    {"query-batuta-code", "!address", qmp_query_code},
-    {"query-batuta-counters", NULL, qmp_query_counters},
-    {"query-batuta-icount", NULL, qmp_query_icount},
-    {"query-batuta-samples", NULL, qmp_query_samples},
-    {"query-block", NULL, qmp_query_block},
-    {"query-cpus-fast", NULL, qmp_query_cpus_fast},
-    {"query-name", NULL, qmp_query_name},
-    {"query-status", NULL, qmp_query_status},
-    {"query-version", NULL, qmp_query_version},
-    {"quit", NULL, quit},
-    {"stop", NULL, stop},
-    {"system_powerdown", NULL, system_powerdown},
-    {"system_reset", NULL, system_reset},
-    {"x-batuta-save", "!file", save},
-    {"x-batuta-statistics", NULL, qmp_statistics},
-    {NULL, NULL, NULL},
+static const struct control_command own_commands[] = {
+    {"batuta-stop-at", "!instructions", CONTROL_LIVE, qmp_stop_at},
+    {"query-batuta-code", "!address", CONTROL_LIVE, qmp_query_code},
+    {"query-batuta-icount", NULL, CONTROL_LIVE, qmp_query_icount},
+    {"x-batuta-save", "!file", CONTROL_LIVE, save},
+    {"x-batuta-statistics", NULL, CONTROL_LIVE, qmp_statistics},
+    {NULL, NULL, CONTROL_HOST, NULL},
 };
+
+const struct control_command *const qmp_commands[] = {control_vm_commands, own_commands, NULL};

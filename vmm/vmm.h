@@ -7,10 +7,10 @@
 #ifndef VMM_VMM_H
 #define VMM_VMM_H
 
+#include "boot/boot.h"
 #include "core/blk.h"
 #include "core/chardev.h"
 #include "core/vm.h"
-#include "vmm/boot/boot.h"
 #include "vmm/console.h"
 #include "vmm/control.h"
 #include "vmm/loop.h"
@@ -48,6 +48,7 @@ struct vmm {
 
     struct perf_map *perf_map;
     struct control *control;
+    struct control_target target; /* the VM, for its commands */
     struct loop_fd signals;
     struct loop_timer grace; /* after the terminal was lost */
     unsigned stop_signals;
@@ -73,21 +74,15 @@ int lifecycle_status(const struct vmm *vmm);
 /* Says how it ended, if that is worth a word. */
 void lifecycle_farewell(const struct vmm *vmm);
 
-/* ---- qmp-vm.c, qmp-query.c ---- */
-extern const struct qmp_command qmp_commands[]; /* qmp-vm.c */
-json_t *qmp_query_status(void *host, json_t *args, struct error *err);
-json_t *qmp_query_cpus_fast(void *host, json_t *args, struct error *err);
-json_t *qmp_query_block(void *host, json_t *args, struct error *err);
-json_t *qmp_query_name(void *host, json_t *args, struct error *err);
-json_t *qmp_statistics(void *host, json_t *args, struct error *err);
-json_t *qmp_query_version(void *host, json_t *args, struct error *err);
+/* ---- qmp-vm.c ---- */
+extern const struct control_target_ops qmp_target_ops;
+extern const struct control_command *const qmp_commands[];
 
 /* ---- qmp-engine.c ---- */
-json_t *qmp_query_counters(void *host, json_t *args, struct error *err);
-json_t *qmp_query_samples(void *host, json_t *args, struct error *err);
-json_t *qmp_query_code(void *host, json_t *args, struct error *err);
-json_t *qmp_query_icount(void *host, json_t *args, struct error *err);
-json_t *qmp_stop_at(void *host, json_t *args, struct error *err);
+void qmp_query_code(struct control_call *call);
+void qmp_query_icount(struct control_call *call);
+void qmp_statistics(struct control_call *call);
+void qmp_stop_at(struct control_call *call);
 /* Pauses the VM when so many instructions have been executed; the vCPU's thread, or it does not run. */
 void vmm_stop_at(struct vmm *vmm, uint64_t instructions);
 

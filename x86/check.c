@@ -112,7 +112,11 @@ enum x86_result x86_check(struct x86_cpu *cpu, const struct x86_insn *insn)
             result = check_vector(cpu, insn);
         break;
     }
-    if (result == X86_NEXT && row->properties & X86_ROW_PRIVILEGED && cpu->cpl != 0)
+    if (result == X86_NEXT && row->properties & X86_ROW_PRIVILEGED && cpu->cpl != 0) {
+        if (row->properties & X86_ROW_PROTECTED &&
+            x86_real_segments(cpu)) /* LLDT, LTR in virtual-8086 mode */
+            return raise_ud(cpu);
         result = check_privilege(cpu, insn);
+    }
     return result;
 }

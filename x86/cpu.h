@@ -71,7 +71,7 @@ struct x86_state {
     uint64_t mcg_status;
     int64_t tsc_offset; /* guest TSC - the VM clock's TSC; IA32_TSC_ADJUST moves it */
     uint64_t tsc_adjust;
-    uint64_t kvm_system_time, kvm_wall_clock; /* the MSRs' values */
+    uint64_t kvm_system_time, kvm_wall_clock, kvm_steal_time; /* the MSRs' values */
 
     union x86_vec vec[32]; /* 16 in use until AVX-512 */
     struct x86_x87 x87;
@@ -134,7 +134,7 @@ struct x86_env {
  * that belongs to another slot (x86_tlb_flush: 0, and 0x1000 in slot 0), which no
  * address that selects the slot can match, canonical or not.
  */
-#define X86_TLB_BITS 13
+#define X86_TLB_BITS 15
 #define X86_TLB_SIZE (1U << X86_TLB_BITS)
 
 struct x86_tlb_entry {
@@ -252,6 +252,12 @@ struct x86_cpu {
     uint32_t debug_trap; /* DR6 bits of a #DB that is due after this instruction; see x86_debug_after() */
 
     const struct x86_env *env;
+    /* Brings vector and x87 state into s, where it lies elsewhere: x86_step() calls it before an instruction
+     * that touches any of it. NULL: it is in s. */
+    void (*want_vectors)(struct x86_cpu *cpu);
+    /* Asked between a string's elements: shall the instruction be left here, and gone on with later
+     * (X86_AGAIN)? NULL: never, its thread can be taken off the processor at any time. */
+    bool (*must_yield)(struct x86_cpu *cpu);
     const struct x86_cpuid_model *cpuid;
     struct x86_thunks *thunks;
     uint32_t apic_id;

@@ -19,6 +19,7 @@ enum { EAX, EBX, ECX, EDX };
 /* KVM's paravirtual features (Linux Documentation/virt/kvm/x86/cpuid.rst) */
 #define KVM_FEATURE_NOP_IO_DELAY       BIT(1)
 #define KVM_FEATURE_CLOCKSOURCE2       BIT(3)
+#define KVM_FEATURE_STEAL_TIME         BIT(5)
 #define KVM_FEATURE_CLOCKSOURCE_STABLE BIT(24)
 
 /* Leaf 1's EDX bits that AMD repeats in 80000001 (APM 3, appendix E.4.1) */
@@ -221,6 +222,8 @@ static void add_hypervisor(struct builder *b)
 {
     uint32_t features = KVM_FEATURE_NOP_IO_DELAY | KVM_FEATURE_CLOCKSOURCE2 | KVM_FEATURE_CLOCKSOURCE_STABLE;
 
+    if (b->config->steal_time)
+        features |= KVM_FEATURE_STEAL_TIME;
     leaf_set(b, 0x40000000, 0x40000010, 0x4b4d564b, 0x564b4d56, 0x0000004d);
     leaf_set(b, 0x40000001, features, 0, 0, 0);
     leaf_set(b, 0x40000010, b->config->tsc_khz, APIC_BUS_KHZ, 0, 0);
@@ -382,6 +385,17 @@ static void address_sizes(struct builder *b)
     b->model->lin_bits = x86_feature(b->model, X86_FEAT_LA57) ? 57 : 48;
 }
 
+/* Of what software engines are free. */
+#define ARCH_SOFTWARE                                                                                        \
+    (X86_ARCH_RDCL_NO | X86_ARCH_IBRS_ALL | X86_ARCH_SKIP_L1DFL | X86_ARCH_SSB_NO | X86_ARCH_MDS_NO |        \
+     X86_ARCH_PSCHANGE_MC_NO | X86_ARCH_TAA_NO | X86_ARCH_SBDR_SSDP_NO | X86_ARCH_FBSDP_NO |                 \
+     X86_ARCH_PSDP_NO | X86_ARCH_BHI_NO | X86_ARCH_PBRSB_NO | X86_ARCH_GDS_NO | X86_ARCH_RFDS_NO |           \
+     X86_ARCH_ITS_NO)
+/* What of the host's holds for its guests, too: bugs, what VERW does, and return stacks that go astray. Not
+ * what announces further MSRs. */
+#define ARCH_PASSED_ON                                                                                       \
+    (ARCH_SOFTWARE | X86_ARCH_RSBA | X86_ARCH_RRSBA | X86_ARCH_FB_CLEAR | X86_ARCH_RFDS_CLEAR)
+
 int x86_cpuid_build(struct x86_cpuid_model *model, const struct x86_cpuid_config *config, struct error *err)
 {
     struct x86_cpuid_model m = {0};
@@ -396,6 +410,8 @@ int x86_cpuid_build(struct x86_cpuid_model *model, const struct x86_cpuid_config
     if (r < 0)
         return r;
     control_bits(&m);
+    m.arch_capabilities =
+        config->software_engine ? ARCH_SOFTWARE : config->arch_capabilities & ARCH_PASSED_ON;
     address_sizes(&b);
     add_basic(&b);
     add_hypervisor(&b);

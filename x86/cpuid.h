@@ -83,14 +83,17 @@ struct x86_cpuid_model {
     unsigned count;
     uint64_t features[4]; /* bit n: enum x86_feature n may execute */
     uint64_t cr4_allowed, efer_allowed, xcr0_allowed;
+    uint64_t arch_capabilities; /* what that MSR says */
     uint8_t phys_bits, lin_bits;
 };
 
 struct x86_cpuid_config {
     enum x86_cpu_level level;
-    unsigned vcpus;       /* topology: one socket, one thread a core */
-    uint32_t tsc_khz;     /* told by the hypervisor leaves */
-    bool software_engine; /* only what the interpreter or translator carries out */
+    unsigned vcpus;             /* topology: one socket, one thread a core */
+    uint32_t tsc_khz;           /* told by the hypervisor leaves */
+    bool steal_time;            /* the platform tells it (core/plat.h) */
+    bool software_engine;       /* only what the interpreter or translator carries out */
+    uint64_t arch_capabilities; /* the host's MSR, where its processor runs guests; 0: it has none */
     /* Engines with limits of their own mask features: NULL or a function that lowers leaves after the table.
      */
 };

@@ -126,7 +126,7 @@ static enum x86_result string_io(struct x86_cpu *cpu, const struct x86_insn *ins
         count--;
         if (repeat)
             x86_reg_write(cpu, X86_RCX, width, count);
-        if (cpu->debug_trap)
+        if (cpu->debug_trap || (cpu->must_yield && cpu->must_yield(cpu)))
             break;
     }
     return count ? X86_AGAIN : X86_BREAK;

@@ -279,7 +279,8 @@ static enum x86_result repeat(const struct string *s, const struct string_op *op
         x86_reg_write(cpu, X86_RCX, s->addrsize, count);
         if (count == 0 || ends(s, op))
             return X86_NEXT;
-        if (budget == 0 || __atomic_load_n(&cpu->request, __ATOMIC_RELAXED)) {
+        if (budget == 0 || __atomic_load_n(&cpu->request, __ATOMIC_RELAXED) ||
+            (cpu->must_yield && cpu->must_yield(cpu))) {
             /* Nor may a fault show where we have been interrupted, which is as chance would have it. */
             if (!debug)
                 cpu->cc = old_cc;

@@ -40,16 +40,8 @@
 #define DE_CFG_LFENCE        BIT64(1)
 #define DEBUGCTL_LBR_BTF     0x3ULL /* neither is modelled */
 
-/* IA32_ARCH_CAPABILITIES: of what software engines are free */
-#define ARCH_CAP_FREE                                                                                        \
-    (BIT64(0) /* RDCL_NO */ | BIT64(1) /* IBRS_ALL */ | BIT64(3) /* SKIP_L1DFL_VMENTRY */ |                  \
-     BIT64(4) /* SSB_NO */ | BIT64(5) /* MDS_NO */ | BIT64(6) /* PSCHANGE_MC_NO */ | BIT64(8) /* TAA_NO */ | \
-     BIT64(13) /* SBDR_SSDP_NO */ | BIT64(14) /* FBSDP_NO */ | BIT64(15) /* PSDP_NO */ |                     \
-     BIT64(20) /* BHI_NO */ | BIT64(24) /* PBRSB_NO */ | BIT64(26) /* GDS_NO */ | BIT64(27) /* RFDS_NO */ |  \
-     BIT64(62) /* ITS_NO */)
-
-#define MTRRCAP_VARIABLE 8
-#define MTRRCAP          (MTRRCAP_VARIABLE | BIT64(8) /* fixed ranges */ | BIT64(10) /* write-combining */)
+#define MTRRCAP_VARIABLE     8
+#define MTRRCAP              (MTRRCAP_VARIABLE | BIT64(8) /* fixed ranges */ | BIT64(10) /* write-combining */)
 
 enum msr_kind {
     MSR_STATE,     /* a member; bits outside of `bits` are #GP */
@@ -155,6 +147,7 @@ static bool is_platform(uint32_t msr)
     case X86_MSR_TSC_DEADLINE:
     case X86_MSR_KVM_WALL_CLOCK_NEW:
     case X86_MSR_KVM_SYSTEM_TIME_NEW:
+    case X86_MSR_KVM_STEAL_TIME:
         return true;
     default:
         return msr >= X86_MSR_X2APIC_FIRST && msr <= X86_MSR_X2APIC_LAST;
@@ -301,7 +294,7 @@ static bool special_read(struct x86_cpu *cpu, uint32_t msr, uint64_t *value)
         *value = cpu->s.spec_ctrl;
         return spec_ctrl_bits(cpu) != 0;
     case X86_MSR_ARCH_CAPABILITIES:
-        *value = ARCH_CAP_FREE;
+        *value = cpu->cpuid->arch_capabilities;
         return x86_feature(cpu->cpuid, X86_FEAT_ARCH_CAPABILITIES);
     case X86_MSR_BIOS_SIGN_ID:
         *value = microcode(cpu);

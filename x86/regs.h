@@ -136,6 +136,7 @@ enum x86_vector {
 #define X86_MSR_BIOS_SIGN_ID      0x8b
 #define X86_MSR_MTRRCAP           0xfe
 #define X86_MSR_ARCH_CAPABILITIES 0x10a
+#define X86_MSR_FLUSH_CMD         0x10b
 #define X86_MSR_SYSENTER_CS       0x174
 #define X86_MSR_SYSENTER_ESP      0x175
 #define X86_MSR_SYSENTER_EIP      0x176
@@ -161,8 +162,30 @@ enum x86_vector {
 #define X86_MSR_GS_BASE           0xc0000101U
 #define X86_MSR_KERNEL_GS_BASE    0xc0000102U
 #define X86_MSR_TSC_AUX           0xc0000103U
-/* KVM's paravirtual clock (Linux Documentation/virt/kvm/x86/msr.rst) */
+/* KVM's paravirtual clock and steal time (Linux Documentation/virt/kvm/x86/msr.rst) */
 #define X86_MSR_KVM_WALL_CLOCK_NEW  0x4b564d00U
 #define X86_MSR_KVM_SYSTEM_TIME_NEW 0x4b564d01U
+#define X86_MSR_KVM_STEAL_TIME      0x4b564d03U
+
+/* IA32_ARCH_CAPABILITIES */
+#define X86_ARCH_RDCL_NO        BIT64(0)
+#define X86_ARCH_IBRS_ALL       BIT64(1)
+#define X86_ARCH_RSBA           BIT64(2)
+#define X86_ARCH_SKIP_L1DFL     BIT64(3)
+#define X86_ARCH_SSB_NO         BIT64(4)
+#define X86_ARCH_MDS_NO         BIT64(5)
+#define X86_ARCH_PSCHANGE_MC_NO BIT64(6)
+#define X86_ARCH_TAA_NO         BIT64(8)
+#define X86_ARCH_SBDR_SSDP_NO   BIT64(13)
+#define X86_ARCH_FBSDP_NO       BIT64(14)
+#define X86_ARCH_PSDP_NO        BIT64(15)
+#define X86_ARCH_FB_CLEAR       BIT64(17)
+#define X86_ARCH_RRSBA          BIT64(19)
+#define X86_ARCH_BHI_NO         BIT64(20)
+#define X86_ARCH_PBRSB_NO       BIT64(24)
+#define X86_ARCH_GDS_NO         BIT64(26)
+#define X86_ARCH_RFDS_NO        BIT64(27)
+#define X86_ARCH_RFDS_CLEAR     BIT64(28)
+#define X86_ARCH_ITS_NO         BIT64(62)
 
 #endif

@@ -72,6 +72,23 @@ static enum x86_result fetch_and_decode(struct x86_cpu *cpu, struct x86_insn *in
     }
 }
 
+static bool uses_vectors(const struct x86_insn *insn)
+{
+    switch (insn->id) {
+    case X86_FXSAVE:
+    case X86_FXRSTOR:
+    case X86_XSAVE:
+    case X86_XSAVEC:
+    case X86_XSAVEOPT:
+    case X86_XSAVES:
+    case X86_XRSTOR:
+    case X86_XRSTORS:
+        return true;
+    default:
+        return x86_insn_row(insn->row)->properties & (X86_ROW_VECTOR | X86_ROW_X87);
+    }
+}
+
 static enum x86_result execute(struct x86_cpu *cpu, struct x86_insn *insn)
 {
     enum x86_result result = x86_debug_before(cpu);
@@ -79,6 +96,8 @@ static enum x86_result execute(struct x86_cpu *cpu, struct x86_insn *insn)
     cpu->s.shadow = 0;
     if (result == X86_NEXT)
         result = fetch_and_decode(cpu, insn);
+    if (result == X86_NEXT && cpu->want_vectors && uses_vectors(insn))
+        cpu->want_vectors(cpu);
     if (result == X86_NEXT)
         result = x86_check(cpu, insn);
     if (result == X86_NEXT)

@@ -85,6 +85,8 @@ static void exit_write(void *opaque, uint64_t offset, uint64_t value, unsigned s
 {
     struct vm *vm = ((struct debug_port *)opaque)->dev.vm;
 
+    if (vm->state == VM_SHUTDOWN) /* the rest of a string, or another vCPU: it has said how it ends */
+        return;
     vm_emit(vm, VM_EVENT_DEBUG_EXIT, (value << 1) | 1);
     vm_request_shutdown(vm, VM_SHUTDOWN_DEBUG_EXIT);
 }
@@ -105,7 +107,7 @@ static void pvpanic_write(void *opaque, uint64_t offset, uint64_t value, unsigne
 {
     struct vm *vm = ((struct debug_port *)opaque)->dev.vm;
 
-    if (value & (PVPANIC_PANICKED | PVPANIC_CRASH_LOADED))
+    if (value & (PVPANIC_PANICKED | PVPANIC_CRASH_LOADED) && vm->state != VM_SHUTDOWN)
         vm_emit(vm, VM_EVENT_PANIC, value & 0xff);
 }
 

@@ -9,6 +9,7 @@
 #include "dev/timer/hpet.h"
 #include "dev/timer/pm.h"
 #include "dev/timer/rtc.h"
+#include "dev/timer/tco.h"
 
 #define RSDP_SIZE   36U
 #define HEADER_SIZE 36U
@@ -225,6 +226,63 @@ static uint64_t build_hpet(struct builder *b)
     return finish(b, t);
 }
 
+/* The watchdog's registers as actions (Microsoft, "Hardware Watchdog Timers Design Specification" 1.01). */
+enum wdat_action {
+    WDAT_RESET = 0x01,
+    WDAT_QUERY_CURRENT = 0x04,
+    WDAT_QUERY_COUNTDOWN = 0x05,
+    WDAT_SET_COUNTDOWN = 0x06,
+    WDAT_QUERY_RUNNING = 0x08,
+    WDAT_SET_RUNNING = 0x09,
+    WDAT_QUERY_STOPPED = 0x0a,
+    WDAT_SET_STOPPED = 0x0b,
+    WDAT_QUERY_STATUS = 0x20,
+    WDAT_SET_STATUS = 0x21,
+};
+
+enum { WDAT_READ_VALUE, WDAT_READ_COUNT, WDAT_WRITE_VALUE, WDAT_WRITE_COUNT, WDAT_PRESERVE = 0x80 };
+
+static const struct wdat_entry {
+    uint8_t action, instruction;
+    uint16_t offset, value, mask;
+} wdat_entries[] = {
+    {WDAT_RESET, WDAT_WRITE_VALUE, TCO_RLD, 1, TCO_TICKS_MAX},
+    {WDAT_QUERY_CURRENT, WDAT_READ_COUNT, TCO_RLD, 0, TCO_TICKS_MAX},
+    {WDAT_QUERY_COUNTDOWN, WDAT_READ_COUNT, TCO_TMR, 0, TCO_TICKS_MAX},
+    {WDAT_SET_COUNTDOWN, WDAT_WRITE_COUNT, TCO_TMR, 0, TCO_TICKS_MAX},
+    {WDAT_QUERY_RUNNING, WDAT_READ_VALUE, TCO1_CNT, 0, TCO1_CNT_HALT},
+    {WDAT_SET_RUNNING, WDAT_WRITE_VALUE | WDAT_PRESERVE, TCO1_CNT, 0, TCO1_CNT_HALT},
+    {WDAT_QUERY_STOPPED, WDAT_READ_VALUE, TCO1_CNT, TCO1_CNT_HALT, TCO1_CNT_HALT},
+    {WDAT_SET_STOPPED, WDAT_WRITE_VALUE | WDAT_PRESERVE, TCO1_CNT, TCO1_CNT_HALT, TCO1_CNT_HALT},
+    {WDAT_QUERY_STATUS, WDAT_READ_VALUE, TCO2_STS, TCO2_STS_SECOND, TCO2_STS_SECOND},
+    {WDAT_SET_STATUS, WDAT_WRITE_VALUE, TCO2_STS, TCO2_STS_SECOND, TCO2_STS_SECOND},
+};
+
+static uint64_t build_wdat(struct builder *b)
+{
+    uint8_t *t = begin(b, "WDAT", 68 + ARRAY_SIZE(wdat_entries) * 24, 1), *e;
+
+    if (!t)
+        return 0;
+    store_le32(t + 36, 32);     /* of this header */
+    store_le16(t + 40, 0xffff); /* no PCI device */
+    t[42] = t[43] = t[44] = 0xff;
+    store_le32(t + 48, 2 * TCO_TICK_MS); /* it resets when it has run out twice */
+    store_le32(t + 52, TCO_TICKS_MAX);
+    store_le32(t + 56, TCO_TICKS_MIN);
+    t[60] = 1; /* enabled */
+    store_le32(t + 64, ARRAY_SIZE(wdat_entries));
+    for (size_t i = 0; i < ARRAY_SIZE(wdat_entries); i++) {
+        e = t + 68 + i * 24;
+        e[0] = wdat_entries[i].action;
+        e[1] = wdat_entries[i].instruction;
+        gas(e + 4, GAS_IO, 16, 2, PM_BASE + TCO_OFFSET + wdat_entries[i].offset);
+        store_le32(e + 16, wdat_entries[i].value);
+        store_le32(e + 20, wdat_entries[i].mask);
+    }
+    return finish(b, t);
+}
+
 static uint64_t build_xsdt(struct builder *b, const uint64_t *tables, unsigned count)
 {
     uint8_t *t = begin(b, "XSDT", HEADER_SIZE + count * 8, 1);
@@ -265,6 +323,8 @@ int acpi_build(struct vm *vm, const struct board *board, uint8_t *buf, size_t si
     tables[count++] = build_mcfg(&b);
     if (board->hpet)
         tables[count++] = build_hpet(&b);
+    if (board->tco)
+        tables[count++] = build_wdat(&b);
     fill_rsdp(rsdp ? rsdp : (uint8_t[RSDP_SIZE]){0}, build_xsdt(&b, tables, count));
     if (b.full)
         return -ENOSPC;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * ACPI tables (ACPI 6.3) made from the machine's own description: RSDP, XSDT, FADT,
- * FACS, MADT, MCFG, HPET, DSDT.
+ * FACS, MADT, MCFG, HPET, WDAT, DSDT.
  */
 #ifndef DEV_FW_ACPI_H
 #define DEV_FW_ACPI_H

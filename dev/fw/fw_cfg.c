@@ -17,7 +17,7 @@
 #define DMA_SKIP       BIT(2)
 #define DMA_SELECT     BIT(3)
 #define DMA_WRITE      BIT(4)
-#define DMA_LENGTH_MAX MIB(256)
+#define DMA_TAIL_MAX   KIB(64) /* zeroes behind an item that a request may ask for: its work is bounded */
 
 #define ID_TRADITIONAL BIT(0)
 #define ID_DMA         BIT(1)
@@ -186,9 +186,9 @@ static bool dma_run(struct fw_cfg *fw, uint32_t control, uint32_t len, uint64_t 
 {
     if (control & DMA_SELECT)
         select_item(fw, (uint16_t)(control >> 16));
-    if (control & DMA_WRITE || len > DMA_LENGTH_MAX || gpa + len < gpa)
+    if (control & DMA_WRITE || gpa + len < gpa)
         return false;
-    if (control & DMA_READ && dma_copy(fw, gpa, len))
+    if (control & DMA_READ && (len > (uint64_t)remaining(fw) + DMA_TAIL_MAX || dma_copy(fw, gpa, len)))
         return false;
     if (control & (DMA_READ | DMA_SKIP))
         fw->offset += MIN(len, remaining(fw));

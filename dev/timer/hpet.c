@@ -42,7 +42,8 @@ struct hpet_timer {
     uint64_t config; /* the writable bits */
     uint64_t comparator;
     uint64_t period;
-    bool wrap; /* 32 bits, and it has fired: once more when the counter comes around */
+    uint64_t from; /* the counter when this wait began, or at the last match */
+    bool wrap;     /* it has fired, and does again when the counter comes around */
 };
 
 struct hpet {
@@ -58,13 +59,10 @@ struct hpet {
 };
 
 static const struct state_field timer_fields[] = {
-    STATE_INT(struct hpet_timer, config),
-    STATE_INT(struct hpet_timer, comparator),
-    STATE_INT(struct hpet_timer, period),
-    STATE_BOOL(struct hpet_timer, wrap),
-    STATE_INT(struct hpet_timer, irq.gsi),
-    STATE_BOOL(struct hpet_timer, irq.level),
-    STATE_END,
+    STATE_INT(struct hpet_timer, config),        STATE_INT(struct hpet_timer, comparator),
+    STATE_INT(struct hpet_timer, period),        STATE_BOOL(struct hpet_timer, wrap),
+    STATE_INT_SINCE(2, struct hpet_timer, from), STATE_INT(struct hpet_timer, irq.gsi),
+    STATE_BOOL(struct hpet_timer, irq.level),    STATE_END,
 };
 
 static const struct state_field hpet_fields[] = {
@@ -81,9 +79,14 @@ static bool running(const struct hpet *hpet)
     return hpet->config & CONFIG_ENABLE;
 }
 
+static uint64_t counter_at(const struct hpet *hpet, uint64_t now)
+{
+    return running(hpet) ? hpet->base + (now - hpet->start) / TICK_NS : hpet->base;
+}
+
 static uint64_t counter(const struct hpet *hpet)
 {
-    return running(hpet) ? hpet->base + (clock_now(hpet->dev.vm) - hpet->start) / TICK_NS : hpet->base;
+    return counter_at(hpet, clock_now(hpet->dev.vm));
 }
 
 static uint64_t width_mask(const struct hpet_timer *t)
@@ -136,51 +139,68 @@ static void interrupt(struct hpet_timer *t)
 
 /* ---- comparators ---- */
 
+/* Ticks from t->from to the match. */
+static uint64_t wait_of(const struct hpet_timer *t)
+{
+    uint64_t ticks = (t->comparator - t->from) & width_mask(t);
+
+    if (!t->wrap || ticks)
+        return ticks;
+    return t->config & TIMER_32BIT ? 1ULL << 32 : CLOCK_NEVER;
+}
+
+/* However late it is by now, a match since t->from is not missed. */
 static void arm(struct hpet_timer *t)
 {
+    const uint64_t centuries = (CLOCK_NEVER >> 2) / TICK_NS;
     struct hpet *hpet = t->hpet;
-    uint64_t now = clock_now(hpet->dev.vm);
-    uint64_t ahead = (t->comparator - counter(hpet)) & width_mask(t);
+    uint64_t before = t->from - hpet->base;
+    uint64_t wait = wait_of(t);
     uint64_t at;
 
     timer_disarm(&t->timer);
-    if (!running(hpet) || !(t->config & TIMER_ENABLE))
+    if (!running(hpet) || !(t->config & TIMER_ENABLE) || wait > centuries || before > centuries)
         return;
-    if (t->wrap && !ahead)
-        ahead = 1ULL << 32;
-    if (ahead > (CLOCK_NEVER >> 1) / TICK_NS)
-        return; /* centuries */
-    at = deadline_after(now - (now - hpet->start) % TICK_NS, ahead * TICK_NS);
+    at = deadline_after(hpet->start, (before + wait) * TICK_NS);
     if (t->config & TIMER_PERIODIC)
-        at = MAX(at, deadline_after(now, TIMER_PERIOD_MIN));
+        at = MAX(at, deadline_after(clock_now(hpet->dev.vm), TIMER_PERIOD_MIN));
     timer_arm(&t->timer, at);
+}
+
+static void wait_from(struct hpet_timer *t, uint64_t from)
+{
+    t->from = from;
+    arm(t);
+}
+
+/* All of them from the counter's base on, which has just been set. */
+static void wait_from_base(struct hpet *hpet)
+{
+    for (unsigned i = 0; i < HPET_TIMERS; i++)
+        wait_from(&hpet->timer[i], hpet->base);
 }
 
 /* Periods that went by while the host slept are one interrupt. */
 static void next_period(struct hpet_timer *t)
 {
-    uint64_t late = (counter(t->hpet) - t->comparator) & width_mask(t);
+    uint64_t late = counter(t->hpet) - t->from;
 
-    t->comparator = (t->comparator + (late / t->period + 1) * t->period) & width_mask(t);
+    late -= late % t->period;
+    t->from += late;
+    t->comparator = (t->comparator + late + t->period) & width_mask(t);
 }
 
 static void fired(void *opaque)
 {
     struct hpet_timer *t = opaque;
 
+    t->from += wait_of(t);
     if (t->config & TIMER_PERIODIC && t->period)
         next_period(t);
     else
-        t->wrap = t->config & TIMER_32BIT;
+        t->wrap = true;
     interrupt(t);
-    if (t->period || t->wrap)
-        arm(t);
-}
-
-static void arm_all(struct hpet *hpet)
-{
-    for (unsigned i = 0; i < HPET_TIMERS; i++)
-        arm(&hpet->timer[i]);
+    arm(t);
 }
 
 /* ---- registers ---- */
@@ -195,11 +215,11 @@ static uint64_t merge(uint64_t old, uint64_t value, unsigned shift, unsigned siz
 
 static void config_write(struct hpet *hpet, uint64_t value)
 {
-    uint64_t now = counter(hpet);
+    uint64_t now = clock_now(hpet->dev.vm);
 
     value &= CONFIG_ENABLE | CONFIG_LEGACY;
-    hpet->base = now;
-    hpet->start = clock_now(hpet->dev.vm);
+    hpet->base = counter_at(hpet, now);
+    hpet->start = now;
     if ((hpet->config ^ value) & CONFIG_LEGACY) {
         pit_mute(hpet->pit, value & CONFIG_LEGACY);
         rtc_mute(hpet->rtc, value & CONFIG_LEGACY);
@@ -207,14 +227,14 @@ static void config_write(struct hpet *hpet, uint64_t value)
     hpet->config = value;
     for (unsigned i = 0; i < HPET_TIMERS; i++)
         update_line(&hpet->timer[i]);
-    arm_all(hpet);
+    wait_from_base(hpet);
 }
 
 static void counter_write(struct hpet *hpet, uint64_t value)
 {
     hpet->base = value;
     hpet->start = clock_now(hpet->dev.vm);
-    arm_all(hpet);
+    wait_from_base(hpet);
 }
 
 static void status_write(struct hpet *hpet, uint64_t value)
@@ -233,7 +253,7 @@ static void timer_config_write(struct hpet_timer *t, uint64_t value)
         t->period &= 0xffffffff;
     }
     update_line(t);
-    arm(t);
+    wait_from(t, counter(t->hpet));
 }
 
 static void comparator_write(struct hpet_timer *t, uint64_t value, unsigned shift, unsigned size)
@@ -245,7 +265,7 @@ static void comparator_write(struct hpet_timer *t, uint64_t value, unsigned shif
     t->period = periodic ? merge(t->period, value, shift, size) & width_mask(t) : 0;
     t->config &= ~(uint64_t)TIMER_SET_VALUE;
     t->wrap = false;
-    arm(t);
+    wait_from(t, counter(t->hpet));
 }
 
 static uint64_t register_read(const struct hpet *hpet, unsigned reg)
@@ -329,7 +349,7 @@ static void hpet_reset(struct device *dev)
         t->irq.gsi = 0;
         t->config = 0;
         t->comparator = ~0ULL;
-        t->period = 0;
+        t->period = t->from = 0;
         t->wrap = false;
     }
 }
@@ -344,17 +364,20 @@ static int hpet_post_load(void *object, unsigned version)
     for (unsigned i = 0; i < HPET_TIMERS; i++) {
         struct hpet_timer *t = &hpet->timer[i];
 
+        if (version < 2)
+            t->from = counter(hpet);
         if (t->config & ~(uint64_t)TIMER_WRITABLE || t->irq.gsi >= IRQ_GSI_COUNT ||
-            t->comparator & ~width_mask(t) || t->period & ~width_mask(t))
+            t->comparator & ~width_mask(t) || t->period & ~width_mask(t) ||
+            t->from - hpet->base > counter(hpet) - hpet->base)
             return -EINVAL;
+        arm(t);
     }
-    arm_all(hpet);
     return 0;
 }
 
 static const struct state_table hpet_state = {
     .name = "hpet",
-    .version = 1,
+    .version = 2,
     .fields = hpet_fields,
     .post_load = hpet_post_load,
 };

@@ -51,6 +51,7 @@ struct pit {
     uint8_t port61;
     bool muted;
     bool irq_out; /* counter 0's output as brought to the line unless muted */
+    bool done;    /* counter 0 has come to its end, and does not count from anew */
 };
 
 static const struct state_field counter_fields[] = {
@@ -79,6 +80,7 @@ static const struct state_field pit_fields[] = {
     STATE_BOOL(struct pit, muted),
     STATE_BOOL(struct pit, irq_out),
     STATE_BOOL(struct pit, irq.level),
+    STATE_BOOL_SINCE(2, struct pit, done),
     STATE_END,
 };
 
@@ -179,7 +181,7 @@ static void arm(struct pit *pit)
     uint64_t at;
 
     timer_disarm(&pit->timer);
-    if (!counting(c) || (!periodic(c) && d >= n))
+    if (!counting(c) || (!periodic(c) && pit->done))
         return;
     at = deadline_after(c->start, mul_div(target, NS_PER_S, PIT_HZ) + 1);
     if (periodic(c))
@@ -191,6 +193,7 @@ static void fired(void *opaque)
 {
     struct pit *pit = opaque;
 
+    pit->done = true;
     drive(pit, false);
     drive(pit, true);
     arm(pit);
@@ -200,7 +203,8 @@ static void counter_changed(struct pit *pit, unsigned n)
 {
     if (n)
         return;
-    drive(pit, pit->counter[0].mode == 0 ? output(pit, &pit->counter[0]) : true);
+    pit->done = false;
+    drive(pit, pit->counter[0].mode != 0);
     arm(pit);
 }
 
@@ -368,7 +372,7 @@ static void pit_reset(struct device *dev)
     for (unsigned i = 0; i < 3; i++)
         pit->counter[i] = (struct pit_counter){.mode = 3, .access = ACCESS_WORD, .gate = i != 2};
     pit->port61 = 0;
-    pit->muted = false;
+    pit->muted = pit->done = false;
     drive(pit, false);
 }
 
@@ -383,6 +387,8 @@ static int pit_post_load(void *object, unsigned version)
             (i != 2 && !c->gate))
             return -EINVAL;
     }
+    if (version < 2)
+        pit->done = ticks(pit, &pit->counter[0]) >= count_of(&pit->counter[0]);
     if (pit->port61 > 15 || pit->counter[2].gate != (pit->port61 & PORT61_GATE2))
         return -EINVAL;
     arm(pit);
@@ -391,7 +397,7 @@ static int pit_post_load(void *object, unsigned version)
 
 static const struct state_table pit_state = {
     .name = "i8254",
-    .version = 1,
+    .version = 2,
     .fields = pit_fields,
     .post_load = pit_post_load,
 };

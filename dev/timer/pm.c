@@ -2,6 +2,7 @@
 #include "dev/timer/pm.h"
 
 #include "dev/regions.h"
+#include "dev/timer/tco.h"
 
 #define TMR_STS       BIT(0)
 #define PWRBTN_STS    BIT(8)
@@ -23,7 +24,8 @@ struct pm {
     struct io_region region, reset_region, port92_region;
     struct irq_line sci;
     struct timer timer;
-    uint16_t base; /* 0: hidden */
+    struct tco *tco; /* NULL: none */
+    uint16_t base;   /* 0: hidden */
     uint16_t sts, en, cnt;
     uint64_t toggle; /* VM clock: the timer's top bit changes then, and sets TMR_STS */
     uint64_t gpe_sts, gpe_en;
@@ -215,8 +217,15 @@ void pm_move(struct pm *pm, uint16_t base)
         return;
     bus_unmap(&vm->pio, &pm->region);
     pm->base = base;
+    if (pm->tco)
+        tco_move(pm->tco, base);
     if (base && region_map(&vm->pio, &pm->region, "pm", base, PM_SIZE, &pm_ops, pm))
         vm_trace(vm, PCI, "power management at 0x%x collides", base);
+}
+
+void pm_set_watchdog(struct pm *pm, struct tco *tco)
+{
+    pm->tco = tco;
 }
 
 void pm_power_button(struct vm *vm)

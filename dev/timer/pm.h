@@ -31,6 +31,9 @@ struct pm;
 int pm_create(struct vm *vm, struct pm **out);
 /* Moves the block to a base (a multiple of PM_SIZE), or hides it (0). */
 void pm_move(struct pm *pm, uint16_t base);
+/* A part of the block that moves with it; it outlives us. */
+struct tco;
+void pm_set_watchdog(struct pm *pm, struct tco *tco);
 /* Presses the power button: PWRBTN_STS, an SCI if the guest wants it, and VM_EVENT_POWERDOWN. Lock held. */
 void pm_power_button(struct vm *vm);
 

@@ -8,8 +8,10 @@
 #define QUEUE_SIZE   128U
 #define QUEUE_COUNT  5U
 #define CHAIN_BUDGET 8U
-#define MAX_PFNS     16384U /* in one buffer; Linux sends 256 */
-#define STAT_LEN     10U    /* tag, value */
+#define PFN_BUDGET   1024U /* a turn's; may be passed by one buffer */
+#define MAX_PFNS     4096U /* in one buffer; Linux sends 256 */
+#define READ_PFNS    256U  /* at a time */
+#define STAT_LEN     10U   /* tag, value */
 #define MAX_STATS    64U
 
 enum config_field { CONFIG_NUM_PAGES = 0, CONFIG_ACTUAL = 4, CONFIG_SIZE = 8 };
@@ -74,21 +76,30 @@ static void run_add(struct vm *vm, struct run *run, uint32_t pfn)
     }
 }
 
-static void chain_inflate(struct virtio_balloon *b)
+/* Returns what it has cost. */
+static unsigned chain_inflate(struct virtio_balloon *b)
 {
+    struct virtq_cursor c = virtq_cursor_out(&b->chain, 0);
     struct vm *vm = b->pci.virtio.vm;
+    unsigned pfns = 0;
     struct run run = {0};
-    uint8_t raw[4];
+    uint8_t raw[4 * READ_PFNS];
+    size_t n;
 
     if (b->chain.out_len / 4 > MAX_PFNS) {
         virtio_break(&b->pci.virtio, "a list of pages that is too long");
-        return;
+        return 1;
     }
-    for (uint64_t at = 0; at + 4 <= b->chain.out_len; at += 4) {
-        virtq_chain_read(&b->chain, at, raw, 4);
-        run_add(vm, &run, load_le32(raw));
-    }
+    if (!vm->mem.discard) /* pages are kept whoever has them */
+        return 1;
+    do {
+        n = virtq_cursor_read(&c, raw, sizeof(raw)) / 4;
+        for (size_t i = 0; i < n; i++)
+            run_add(vm, &run, load_le32(raw + 4 * i));
+        pfns += (unsigned)n;
+    } while (n == READ_PFNS);
     run_flush(vm, &run);
+    return MAX(pfns, 1U);
 }
 
 static void chain_report(struct virtio_balloon *b)
@@ -155,13 +166,15 @@ static enum role role_of(const struct virtio *v, unsigned queue)
     return queue == 2 && virtio_has(v, VIRTIO_BALLOON_F_STATS_VQ) ? ROLE_STATS : ROLE_REPORT;
 }
 
-static void chain_handle(struct virtio_balloon *b, enum role role)
+/* Returns what it has cost, in pages of a list. */
+static unsigned chain_handle(struct virtio_balloon *b, enum role role)
 {
     if (role == ROLE_INFLATE)
-        chain_inflate(b);
-    else if (role == ROLE_REPORT && virtio_has(&b->pci.virtio, VIRTIO_BALLOON_F_REPORTING))
+        return chain_inflate(b);
+    if (role == ROLE_REPORT && virtio_has(&b->pci.virtio, VIRTIO_BALLOON_F_REPORTING))
         chain_report(b);
     /* A page that leaves the balloon comes back by being touched. */
+    return 1;
 }
 
 static bool balloon_process(struct virtio *v, unsigned queue)
@@ -169,7 +182,7 @@ static bool balloon_process(struct virtio *v, unsigned queue)
     struct virtio_balloon *b = balloon_of(v);
     struct virtq *q = &v->queue[queue];
     enum role role = role_of(v, queue);
-    unsigned budget = CHAIN_BUDGET;
+    unsigned budget = CHAIN_BUDGET, pfns = PFN_BUDGET;
 
     if (role == ROLE_STATS) {
         stats_process(b, q);
@@ -177,14 +190,16 @@ static bool balloon_process(struct virtio *v, unsigned queue)
     }
     do {
         virtq_notify_off(q);
-        while (budget && virtq_pop(q, &b->chain) > 0) {
-            chain_handle(b, role);
+        while (budget && pfns && virtq_pop(q, &b->chain) > 0) {
+            unsigned cost = chain_handle(b, role);
+
+            pfns -= MIN(pfns, cost);
             virtq_push(q, &b->chain, 0);
             budget--;
         }
-    } while (virtq_notify_on(q) && budget);
+    } while (virtq_notify_on(q) && budget && pfns);
     virtq_publish(q);
-    return !budget;
+    return !budget || !pfns;
 }
 
 static void balloon_config_read(struct virtio *v)
@@ -240,6 +255,7 @@ static const struct virtio_ops balloon_virtio_ops = {
     .id = 5,
     .class_code = 0xff0000,
     .process = balloon_process,
+    .reach = MAX_PFNS * 4,
     .reset = balloon_virtio_reset,
     .config_read = balloon_config_read,
     .config_write = balloon_config_write,

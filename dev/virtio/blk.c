@@ -13,6 +13,7 @@
 #define RANGE_LEN     16U /* a discard or write-zeroes range: sector, sectors, flags */
 #define RANGE_F_UNMAP BIT(0)
 #define MAX_RANGES    16U
+#define MAX_REQUESTS  128U /* of all queues: each takes 12 KiB of the VM's own memory */
 /* Bounds on one request's work, and on that of all together, so that a reset never waits long for it. */
 #define MAX_TRANSFER     GIB(1)
 #define MAX_UNDER_WAY    MIB(256) /* may be passed by one request */
@@ -61,9 +62,10 @@ struct virtio_blk {
     struct virtio_pci pci;
     struct blk *blk;
     struct request *free;
+    unsigned requests; /* made: in flight or free */
     unsigned in_flight;
     uint64_t bytes; /* that the requests in flight move */
-    bool throttled; /* queues were left because of that */
+    bool throttled; /* queues were left because of that, or as there are enough requests */
 };
 
 _Static_assert(VIRTQ_MAX_CHAIN <= BLK_MAX_VECS, "a chain fits in a request");
@@ -79,12 +81,16 @@ static struct request *request_get(struct virtio_blk *disk)
 {
     struct request *r = disk->free;
 
-    if (r)
+    if (r) {
         disk->free = r->next;
-    else
+        return r;
+    }
+    if (disk->requests < MAX_REQUESTS)
         r = vm_alloc(disk->pci.virtio.vm, sizeof(*r));
-    if (r)
+    if (r) {
+        disk->requests++;
         r->disk = disk;
+    }
     return r;
 }
 
@@ -307,7 +313,10 @@ static bool request_take(struct virtio_blk *disk, struct virtq *q)
     struct request *r = request_get(disk);
 
     if (!r) {
-        virtio_break(&disk->pci.virtio, "no memory for another request");
+        if (disk->in_flight) /* it waits for one of those to end */
+            disk->throttled = true;
+        else
+            virtio_break(&disk->pci.virtio, "no memory for another request");
         return false;
     }
     r->queue = q;
@@ -349,18 +358,25 @@ static void requests_drop(struct virtio_blk *disk)
         struct request *r = disk->free;
 
         disk->free = r->next;
+        disk->requests--;
         vm_free(disk->pci.virtio.vm, r);
     }
 }
 
-/* The storage may still be filling guest RAM: wait until it is not. */
 static void blk_virtio_reset(struct virtio *v)
 {
     struct virtio_blk *disk = disk_of(v);
 
-    disk->blk->ops->drain(disk->blk);
+    if (disk->blk->ops->cancel)
+        disk->blk->ops->cancel(disk->blk);
     disk->throttled = false;
     requests_drop(disk);
+}
+
+/* The storage may still be filling guest RAM. */
+static bool blk_busy(const struct virtio *v)
+{
+    return container_of(v, const struct virtio_blk, pci.virtio)->in_flight;
 }
 
 static const struct virtio_ops blk_virtio_ops = {
@@ -368,16 +384,21 @@ static const struct virtio_ops blk_virtio_ops = {
     .id = 2,
     .class_code = 0x010000,
     .process = blk_process,
+    .reach = MAX_TRANSFER + HEADER_LEN,
     .reset = blk_virtio_reset,
+    .busy = blk_busy,
 };
 
-static void blk_pre_save(void *object)
+static void disk_drain(struct virtio_blk *disk)
 {
-    struct virtio_blk *disk = object;
-
     /* A finished range or write may submit the next step. */
     while (disk->in_flight)
         disk->blk->ops->drain(disk->blk);
+}
+
+static void blk_pre_save(void *object)
+{
+    disk_drain(object);
 }
 
 static int blk_post_load(void *object, unsigned version)
@@ -398,9 +419,13 @@ static const struct state_table blk_state = {
     .post_load = blk_post_load,
 };
 
+/* The machine's: what comes next may use the memory without asking. */
 static void blk_reset(struct device *dev)
 {
-    virtio_pci_reset(&((struct virtio_blk *)device_object(dev))->pci);
+    struct virtio_blk *disk = device_object(dev);
+
+    virtio_pci_reset(&disk->pci);
+    disk_drain(disk);
 }
 
 static void blk_destroy(struct device *dev)

@@ -353,6 +353,7 @@ static const struct virtio_ops console_virtio_ops = {
     .id = 3,
     .class_code = 0x078000,
     .process = console_process,
+    .reach = UINT64_MAX,
     .driver_ok = console_driver_ok,
     .reset = console_virtio_reset,
 };

@@ -6,7 +6,8 @@
 
 #define QUEUE_SIZE         256U
 #define TX_BUDGET          256U
-#define FRAME_MIN          14U /* an Ethernet header */
+#define TX_BYTES           KIB(512) /* the same, of copying */
+#define FRAME_MIN          14U      /* an Ethernet header */
 #define HEADER             NET_HEADER_SIZE
 #define HEADER_NUM_BUFFERS 10U
 
@@ -30,7 +31,8 @@ static struct virtio_net *nic_of(struct virtio *v)
 
 /* ---- to the backend ---- */
 
-static void chain_send(struct virtio_net *nic)
+/* Returns how many bytes went. */
+static uint64_t chain_send(struct virtio_net *nic)
 {
     uint64_t skip = nic->headers ? 0 : HEADER, len = nic->tx.out_len;
     struct virtq_cursor c = virtq_cursor_out(&nic->tx, skip);
@@ -38,28 +40,31 @@ static void chain_send(struct virtio_net *nic)
     unsigned n = 0;
 
     if (len < HEADER + FRAME_MIN || len > HEADER + NET_FRAME_MAX || !nic->net->link_up)
-        return; /* dropped, as cables do */
+        return 0; /* dropped, as cables do */
     while (virtq_cursor_next(&c, UINT64_MAX, &piece))
         nic->vec[n++] = (struct net_vec){piece.base, piece.len};
     vm_trace(nic->pci.virtio.vm, NET, "%s: sends %llu bytes", nic->pci.virtio.id,
              (unsigned long long)(len - HEADER));
     nic->net->ops->send(nic->net, nic->vec, n);
+    return len;
 }
 
 static bool tx_process(struct virtio_net *nic, struct virtq *q)
 {
+    uint64_t bytes = TX_BYTES, n;
     unsigned budget = TX_BUDGET;
 
     do {
         virtq_notify_off(q);
-        while (budget && virtq_pop(q, &nic->tx) > 0) {
-            chain_send(nic);
+        while (budget && bytes && virtq_pop(q, &nic->tx) > 0) {
+            n = chain_send(nic);
             virtq_push(q, &nic->tx, 0);
             budget--;
+            bytes -= MIN(bytes, n);
         }
-    } while (virtq_notify_on(q) && budget);
+    } while (virtq_notify_on(q) && budget && bytes);
     virtq_publish(q);
-    return !budget;
+    return !budget || !bytes;
 }
 
 /* ---- from the backend ---- */
@@ -90,7 +95,7 @@ static int frame_receive(struct virtio_net *nic, struct virtq *q, const uint8_t 
     struct virtq_mark mark = virtq_mark(q);
     uint64_t done = 0;
     const struct virtq_vec *first;
-    uint16_t count = 0;
+    uint16_t count = 0, asked = UINT16_MAX;
     uint8_t bytes[2];
 
     while (done < HEADER + len) {
@@ -98,6 +103,12 @@ static int frame_receive(struct virtio_net *nic, struct virtq *q, const uint8_t 
         uint64_t n;
 
         if (virtq_pop(q, chain) <= 0) {
+            /* Asked for here, behind those that are too few: with event indices the driver would say nothing
+             * of one that it adds if we asked for the first of them. */
+            if (asked != count && virtq_notify_on(q)) {
+                asked = count;
+                continue;
+            }
             virtq_rollback(q, mark);
             return 0;
         }
@@ -145,8 +156,6 @@ static bool nic_receive(void *opaque, const void *data, size_t len)
         return true;
     virtq_notify_off(q);
     r = frame_receive(nic, q, header, frame, len);
-    if (!r && virtq_notify_on(q))
-        r = frame_receive(nic, q, header, frame, len);
     virtq_publish(q);
     if (!r && virtio_live(v)) {
         nic->starved = true;
@@ -229,6 +238,7 @@ static const struct virtio_ops net_virtio_ops = {
     .id = 1,
     .class_code = 0x020000,
     .process = net_process,
+    .reach = HEADER + NET_FRAME_MAX,
     .driver_ok = net_driver_ok,
     .reset = net_virtio_reset,
 };

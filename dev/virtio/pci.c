@@ -210,7 +210,7 @@ static uint64_t common_field_read(struct virtio_pci *vp, unsigned offset)
     case COMMON_NUM_QUEUES:
         return v->queue_count;
     case COMMON_DEVICE_STATUS:
-        return v->status;
+        return virtio_status_read(v);
     case COMMON_CONFIG_GENERATION:
         return v->config_generation;
     case COMMON_QUEUE_SELECT:

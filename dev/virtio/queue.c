@@ -75,6 +75,10 @@ int virtq_enable(struct virtq *q)
     used = mem_span(vm, q->used_gpa, used_size(q), true);
     if (!desc || !avail || !used)
         return -EINVAL;
+    /* Touched once here, one queue at a time: so none of them is first touched among others' work. */
+    (void)*(const volatile uint8_t *)desc;
+    (void)*(const volatile uint8_t *)avail;
+    (void)*(const volatile uint8_t *)used;
     q->desc = desc;
     q->avail = avail;
     q->used = used;
@@ -168,6 +172,39 @@ static const char *table_walk(struct virtq *q, struct virtq_chain *chain, const 
     return "a descriptor chain that loops";
 }
 
+/* Memory that nobody has touched yet may have to be cleared first, which takes long (hv/mem/ram.h). */
+static bool is_ready(const struct virtq *q, const void *host, uint64_t len)
+{
+    struct plat *plat = q->virtio->vm->plat;
+
+    return !plat->ops->ram_ready || plat->ops->ram_ready(plat, host, len);
+}
+
+static bool vecs_ready(const struct virtq *q, const struct virtq_vec *v, unsigned count)
+{
+    uint64_t reach = q->virtio->ops->reach;
+
+    for (; count && reach; count--, v++) {
+        uint64_t n = MIN(reach, v->len);
+
+        if (!is_ready(q, v->base, n))
+            return false;
+        reach -= n;
+    }
+    return true;
+}
+
+/* The last byte that the device may write is a disk's status, however far behind its reach. */
+static bool chain_ready(const struct virtq *q, const struct virtq_chain *chain)
+{
+    const struct virtq_vec *in = chain->vec + chain->out_count, *end = in + chain->in_count;
+
+    return !q->virtio->vm->plat->ops->ram_ready ||
+           (vecs_ready(q, chain->vec, chain->out_count) && vecs_ready(q, in, chain->in_count) &&
+            (in == end || is_ready(q, end[-1].base + end[-1].len - 1, 1)));
+}
+
+/* Sets q->waits, and has no chain, if an indirect table's memory is not ready. */
 static const char *chain_walk(struct virtq *q, struct virtq_chain *chain)
 {
     struct desc indirect = {0};
@@ -182,7 +219,8 @@ static const char *chain_walk(struct virtq *q, struct virtq_chain *chain)
     table = mem_span(q->virtio->vm, indirect.gpa, indirect.len, false);
     if (!table)
         return "an indirect table outside of RAM";
-    return table_walk(q, chain, table, indirect.len / DESC_SIZE, 0, NULL);
+    q->waits = !is_ready(q, table, indirect.len);
+    return q->waits ? NULL : table_walk(q, chain, table, indirect.len / DESC_SIZE, 0, NULL);
 }
 
 int virtq_pop(struct virtq *q, struct virtq_chain *chain)
@@ -190,6 +228,7 @@ int virtq_pop(struct virtq *q, struct virtq_chain *chain)
     const char *why;
     uint16_t waiting;
 
+    q->waits = false;
     if (!q->ready || !virtio_live(q->virtio))
         return 0;
     waiting = (uint16_t)(load_acquire16(q->avail + 2) - q->last_avail);
@@ -209,6 +248,11 @@ int virtq_pop(struct virtq *q, struct virtq_chain *chain)
     if (why) {
         virtio_break(q->virtio, "queue %u has %s", virtq_index(q), why);
         return -EINVAL;
+    }
+    q->waits = q->waits || !chain_ready(q, chain);
+    if (q->waits) {
+        virtio_queue_notified(q->virtio, virtq_index(q));
+        return 0;
     }
     q->last_avail++;
     return 1;
@@ -287,7 +331,7 @@ void virtq_notify_off(struct virtq *q)
 
 bool virtq_notify_on(struct virtq *q)
 {
-    if (!q->ready || !virtio_live(q->virtio))
+    if (!q->ready || q->waits || !virtio_live(q->virtio))
         return false;
     if (event_index(q))
         store_release16(q->used + RING_HEADER + USED_ELEM * (size_t)q->size, q->last_avail);
@@ -338,17 +382,23 @@ bool virtq_cursor_next(struct virtq_cursor *c, uint64_t max, struct virtq_vec *p
     return true;
 }
 
-size_t virtq_chain_read(const struct virtq_chain *chain, uint64_t offset, void *buf, size_t len)
+size_t virtq_cursor_read(struct virtq_cursor *c, void *buf, size_t len)
 {
-    struct virtq_cursor c = virtq_cursor_out(chain, offset);
     struct virtq_vec piece;
     size_t done = 0;
 
-    while (virtq_cursor_next(&c, len - done, &piece)) {
+    while (virtq_cursor_next(c, len - done, &piece)) {
         memcpy((uint8_t *)buf + done, piece.base, piece.len);
         done += piece.len;
     }
     return done;
+}
+
+size_t virtq_chain_read(const struct virtq_chain *chain, uint64_t offset, void *buf, size_t len)
+{
+    struct virtq_cursor c = virtq_cursor_out(chain, offset);
+
+    return virtq_cursor_read(&c, buf, len);
 }
 
 size_t virtq_chain_write(struct virtq_chain *chain, uint64_t offset, const void *buf, size_t len)

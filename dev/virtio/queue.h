@@ -30,6 +30,7 @@ struct virtq {
     uint16_t size;
     uint16_t vector;
     bool ready;
+    bool waits; /* ours: memory of the next chain is not ready yet; not saved */
     uint64_t desc_gpa, avail_gpa, used_gpa;
     /* ours; free-running */
     uint16_t last_avail; /* next entry of the available ring to take */
@@ -64,7 +65,11 @@ void virtq_reset(struct virtq *q);
 /* After a load: 0, or -EINVAL if the driver's words or ours cannot be so. */
 int virtq_loaded(struct virtq *q);
 
-/* 1: chain is filled; 0: nothing there, or the device is not live; -EINVAL: the device is broken now. */
+/*
+ * 1: chain is filled, and as much of its memory as the device may reach (struct virtio_ops) is ready to be
+ * used at once; 0: nothing there, or the device is not live, or the memory is not ready: then the queue is
+ * processed again by itself; -EINVAL: the device is broken now.
+ */
 int virtq_pop(struct virtq *q, struct virtq_chain *chain);
 /* `written` bytes of the chain's writable part hold data, counted from its start. */
 void virtq_push(struct virtq *q, const struct virtq_chain *chain, uint64_t written);
@@ -107,5 +112,7 @@ struct virtq_cursor virtq_cursor_out(const struct virtq_chain *chain, uint64_t o
 struct virtq_cursor virtq_cursor_in(const struct virtq_chain *chain, uint64_t offset);
 /* The next piece, at most max bytes of it; false at the end. */
 bool virtq_cursor_next(struct virtq_cursor *cursor, uint64_t max, struct virtq_vec *piece);
+/* Copies the next bytes; returns how many there were. */
+size_t virtq_cursor_read(struct virtq_cursor *cursor, void *buf, size_t len);
 
 #endif

@@ -54,6 +54,7 @@ static const struct virtio_ops rng_virtio_ops = {
     .id = 4,
     .class_code = 0xff0000,
     .process = rng_process,
+    .reach = MAX_FILL,
 };
 
 static int rng_post_load(void *object, unsigned version)

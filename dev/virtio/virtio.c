@@ -14,16 +14,22 @@ const struct state_field virtio_fields[] = {
     STATE_END,
 };
 
+/* One queue, in turn: a disk has up to sixteen, and each has a budget of its own. */
 static void process_pending(void *opaque)
 {
     struct virtio *v = opaque;
-    uint32_t pending = v->pending;
+    uint32_t behind = v->pending & ~(BIT(v->turn) - 1), pending = behind ? behind : v->pending;
+    unsigned i;
 
-    v->pending = 0;
-    for (unsigned i = 0; i < v->queue_count; i++) {
-        if (pending & BIT(i) && v->queue[i].ready && virtio_live(v) && v->ops->process(v, i))
-            virtio_queue_notified(v, i);
-    }
+    if (!pending) /* a reset */
+        return;
+    i = (unsigned)__builtin_ctz(pending);
+    v->turn = (i + 1) % v->queue_count;
+    v->pending &= ~BIT(i);
+    if (v->queue[i].ready && virtio_live(v) && v->ops->process(v, i))
+        virtio_queue_notified(v, i);
+    if (v->pending)
+        vm_defer(v->vm, &v->work);
 }
 
 void virtio_init(struct virtio *v, struct vm *vm, const struct virtio_ops *ops, uint64_t features,
@@ -86,6 +92,17 @@ int virtio_loaded(struct virtio *v)
     return 0;
 }
 
+/* Is the driver's reset under way? */
+static bool resetting(const struct virtio *v)
+{
+    return !v->status && v->ops->busy && v->ops->busy(v);
+}
+
+uint8_t virtio_status_read(const struct virtio *v)
+{
+    return resetting(v) ? VIRTIO_STATUS_NEEDS_RESET : v->status;
+}
+
 void virtio_status_write(struct virtio *v, uint8_t value)
 {
     uint8_t added = value & ~v->status;
@@ -95,6 +112,8 @@ void virtio_status_write(struct virtio *v, uint8_t value)
         virtio_reset(v);
         return;
     }
+    if (resetting(v))
+        return;
     v->status |= value & (VIRTIO_STATUS_ACKNOWLEDGE | VIRTIO_STATUS_DRIVER | VIRTIO_STATUS_FAILED);
     if ((added & VIRTIO_STATUS_FEATURES_OK) && virtio_has(v, VIRTIO_F_VERSION_1) &&
         !(v->features & ~v->offered))

@@ -7,6 +7,10 @@
  *     ▲            a status of 0, from anywhere             │ forbidden things
  *     └────────────────────────────────── DEVICE_NEEDS_RESET ◄┘
  *
+ * A driver's reset is over when the status reads 0 (section 4.1.4.3.2): not as long as the device is busy
+ * with memory of the driver's, and until then nothing but a reset is heard. Nobody waits for that with the
+ * lock held.
+ *
  * The driver's notifications only note which queue wants attention; the work is
  * done on the I/O thread, so that the vCPU goes on and requests come in batches.
  * Bits only ever get set, until a reset. The epoch counts resets, so that whatever
@@ -44,8 +48,13 @@ struct virtio_ops {
     bool (*process)(struct virtio *v, unsigned queue);
     /* The driver is up; before the queues' first process(). Optional. */
     void (*driver_ok)(struct virtio *v);
-    /* Lets go of everything under way: afterwards nothing of it touches guest memory. Optional. */
+    /* Of a buffer's readable and of its writable part the device uses at most so many bytes. */
+    uint64_t reach;
+    /* Lets go of everything under way: what of it cannot be stopped ends without effect, but for memory that
+     * it may still touch. Optional. */
     void (*reset)(struct virtio *v);
+    /* After a reset: is there any such thing? Optional: never. */
+    bool (*busy)(const struct virtio *v);
     /* Before the guest reads config[]. Optional. */
     void (*config_read)(struct virtio *v);
     /* The guest stored to [offset, offset + size) of the configuration, which lies inside. Optional:
@@ -71,6 +80,7 @@ struct virtio {
     uint8_t complaints; /* logged so far: a hostile driver must not fill the log */
     uint32_t epoch;     /* not saved */
     uint32_t pending;   /* queues to process, one bit each; a load sets them all */
+    unsigned turn;      /* the queue to look at first; not saved */
     struct plat_work work;
     uint8_t config[VIRTIO_CONFIG_MAX];
     unsigned config_size;
@@ -89,6 +99,7 @@ void virtio_reset(struct virtio *v);
 /* After a load; has all queues looked at. -EINVAL: hostile state. */
 int virtio_loaded(struct virtio *v);
 
+uint8_t virtio_status_read(const struct virtio *v);
 void virtio_status_write(struct virtio *v, uint8_t value);
 /* select: 0 or 1, 32 bits each. */
 void virtio_features_write(struct virtio *v, unsigned select, uint32_t value);

@@ -173,7 +173,8 @@ static enum interp_next run_blocks(struct x86_cpu *cpu, struct interp *in)
             const struct interp_op *op = in->chain;
             next = op->fn(cpu, op, in);
         }
-    } while (next == INTERP_LOOK && interp_free(cpu, in));
+        /* A request of this thread's own, as by an IPI to itself, moves no limit. */
+    } while (next == INTERP_LOOK && interp_free(cpu, in) && !interp_request(cpu));
     cpu->uncounted = 0;
     return next;
 }

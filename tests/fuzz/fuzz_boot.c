@@ -10,7 +10,8 @@
 #include <sys/mman.h>
 
 #include "base/bytes.h"
-#include "vmm/boot/boot.h"
+#include "tests/unit/boot/memory.h"
+#include "tests/unit/fake-plat.h"
 
 #define RAM MIB(8)
 
@@ -72,6 +73,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     struct vm *vm = malloc(sizeof(*vm));
     struct vcpu *vcpu = malloc(sizeof(*vcpu));
+    struct fake_plat plat;
     struct boot *boot = NULL;
     struct error err = {0};
     uint8_t *ram, *image;
@@ -88,7 +90,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     repair(image, size - 1, data[0] >> 4);
     ram = make_ram();
     make_vm(vm, vcpu, ram);
-    if (boot_open_memory(&boot, choice < BOOT_PROTOCOL_COUNT ? (enum boot_protocol)choice : BOOT_AUTO, image,
+    fake_plat_init(&plat);
+    if (boot_open_memory(&boot, &plat.plat,
+                         choice < BOOT_PROTOCOL_COUNT ? (enum boot_protocol)choice : BOOT_AUTO, image,
                          size - 1, "module", 6, "command line", &err) == 0) {
         boot_reserve(boot, RAM - 0x10000, 0x10000, BOOT_MEM_ACPI);
         if (load_once(boot, vm) != load_once(boot, vm))
@@ -97,6 +101,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         abort();
     }
     boot_close(boot);
+    if (plat.allocations)
+        abort();
     munmap(ram - MEM_PAGE, RAM + 2 * MEM_PAGE);
     free(image);
     free(vm);

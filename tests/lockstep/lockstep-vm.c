@@ -8,6 +8,7 @@
 #include "dev/virtio/blk.h"
 #include "dev/virtio/rng.h"
 #include "tests/lockstep/lockstep.h"
+#include "vmm/boot-file.h"
 
 static const struct description *description(const struct side *side)
 {
@@ -144,7 +145,7 @@ static int make_boot(struct side *side, struct error *err)
 
     for (unsigned i = 0; i < d->initrds; i++)
         modules[i] = (struct boot_module_config){.path = d->initrd[i]};
-    return boot_open(&side->boot, &config, err);
+    return boot_open_files(&side->boot, &side->plat.plat, &config, err);
 }
 
 int side_create(struct side *side, struct error *err)

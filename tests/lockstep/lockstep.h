@@ -12,9 +12,9 @@
 
 #include <pthread.h>
 
+#include "boot/boot.h"
 #include "core/chardev.h"
 #include "core/hash.h"
-#include "vmm/boot/boot.h"
 #include "vmm/plat-linux.h"
 
 #define MAX_INITRDS 8

@@ -2,6 +2,8 @@
 """A VM under test: batuta's command line with the guest's console on pipes, and its control socket."""
 
 import contextlib
+import hashlib
+import http.server
 import json
 import os
 import pathlib
@@ -10,6 +12,7 @@ import signal
 import socket
 import subprocess
 import tempfile
+import threading
 import time
 
 TOP = pathlib.Path(__file__).resolve().parent.parent.parent
@@ -221,3 +224,26 @@ class Guest(Console):
 
     def signal(self, number=signal.SIGTERM):
         self.process.send_signal(number)
+
+
+@contextlib.contextmanager
+def http_server(content):
+    """A server on the host's loopback that answers every GET with the content: (port, its sha256)."""
+
+    class Handler(http.server.BaseHTTPRequestHandler):
+        def do_GET(self):
+            self.send_response(200)
+            self.send_header("Content-Length", str(len(content)))
+            self.end_headers()
+            self.wfile.write(content)
+
+        def log_message(self, *_):
+            pass
+
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    try:
+        yield server.server_port, hashlib.sha256(content).hexdigest()
+    finally:
+        server.shutdown()
+        server.server_close()

@@ -1,18 +1,15 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """A whole Debian (systemd, ssh) on a disk: what its people do with it all day, in three boots."""
 
-import hashlib
-import http.server
 import os
 import shutil
 import socket
 import subprocess
-import threading
 
 import pytest
 
 from dmesg import must_be_quiet
-from harness import GUESTS, OFF, PANIC, PATIENCE, Guest
+from harness import GUESTS, OFF, PANIC, PATIENCE, Guest, http_server
 
 IMAGE = GUESTS / "debian.img"
 KEY = GUESTS / "debian-key"
@@ -36,23 +33,8 @@ def disk(tmp_path_factory):
 @pytest.fixture
 def download():
     """50 MB behind an HTTP server on the host's loopback: (port, sha256)."""
-    content = os.urandom(DOWNLOAD)
-
-    class Handler(http.server.BaseHTTPRequestHandler):
-        def do_GET(self):
-            self.send_response(200)
-            self.send_header("Content-Length", str(len(content)))
-            self.end_headers()
-            self.wfile.write(content)
-
-        def log_message(self, *_):
-            pass
-
-    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    yield server.server_port, hashlib.sha256(content).hexdigest()
-    server.shutdown()
-    server.server_close()
+    with http_server(os.urandom(DOWNLOAD)) as served:
+        yield served
 
 
 def free_port():

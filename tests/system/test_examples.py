@@ -35,7 +35,7 @@ def displayed(path):
             yield re.sub(r"\\(.)", r"\1", line)
 
 
-COMMANDS = [*fenced("README.md"), *(c for page in ("batuta", "batuta-run", "batuta-doctor")
+COMMANDS = [*fenced("README.md"), *(c for page in ("batuta", "batuta-run", "batuta-doctor", "batuta-hv")
                                     for c in displayed(f"man/{page}.1"))]
 
 
@@ -127,6 +127,16 @@ def goes_on(folder, command):
         assert vm.end() == OFF
 
 
+def checks(folder, command):
+    """The example of docs/formats/hv-file.md, with the modules that it names."""
+    text = (TOP / "docs" / "formats" / "hv-file.md").read_text().split("\n## ")[0]
+    (folder / "hv.conf").write_text("".join(f"{line[4:]}\n" for line in text.splitlines() if line.startswith("    ")))
+    (folder / "boot").mkdir()
+    for name in ("vmlinuz", "initrd.gz", "plc.elf"):
+        (folder / "boot" / name).write_bytes(b"module")
+    assert [line.split()[0] for line in finish(folder, command).splitlines()] == ["web", "control-loop"]
+
+
 def tours(folder, command):
     """make run, from where everything is built."""
     out = finish(folder, f"{TOP}/tools/demo build")
@@ -146,6 +156,7 @@ HOW = {
     r"build/batuta run kernel\.elf": speaks,
     r"build/batuta doctor": examines,
     r"batuta (ctl|stats|profile) web\.sock.*": elsewhere,  # goes_on() runs them in their order
+    r"batuta hv check hv\.conf .*": checks,
     r"batuta run --kernel vmlinuz .*": boots,
     r"batuta run web\.conf": boots,
     r"batuta run web\.conf --load web\.state": goes_on,

@@ -5,31 +5,26 @@ Each guest is one test of tests/guest/hostile. It may come to its end, end in a 
 then the VMM must still answer on its control socket and end when told.
 """
 
-import pathlib
-import re
-import subprocess
 import time
 
 import pytest
 
-from harness import OFF, PATIENCE, STOPPED, TOP, TRIPLE_FAULT, Guest
+import guests
+from guests import FAIL, PASS
+from harness import OFF, PATIENCE, STOPPED, TRIPLE_FAULT, Guest
 
-FOLDER = TOP / "tests" / "guest" / "hostile"
-MAIN = (FOLDER / "main.c").read_text()
-NAMES = re.findall(r"^    [STV]\((\w+)\)", MAIN, re.M)
+TABLE = guests.hostile()
+NAMES = TABLE.names
 # These must come to their end: their own checks are part of the test.
-MUST_PASS = re.findall(r"^    V\((\w+)\)", MAIN, re.M)
-PASS, FAIL = 0x21, 0x23
-# Storms: they go on for ever, and their VMM must still answer at once.
-STORMS = re.findall(r"^    S\((\w+)\)", MAIN, re.M)
+MUST_PASS = TABLE.of_kind("V")
+# They go on for ever, and their VMM must still answer at once.
+STORMS = TABLE.of_kind("S")
 SECONDS, ENOUGH, SOON = 60, 5, 5
 
 
 @pytest.fixture(scope="session")
 def kernel(tmp_path_factory):
-    out = tmp_path_factory.mktemp("hostile") / "hostile.elf"
-    subprocess.run([TOP / "tests" / "guest" / "kernel" / "build", out, *sorted(FOLDER.glob("*.c"))], check=True)
-    return out
+    return TABLE.build(tmp_path_factory.mktemp("hostile") / "hostile.elf")
 
 
 def guest(kernel, name, tmp_path, *more):
@@ -93,3 +88,7 @@ def test_warnings_are_few(kernel, tmp_path):
 
 def test_enough_hostile_guests():
     assert len(NAMES) >= 40 and len(MUST_PASS) >= 30
+
+
+def test_each_names_its_law():
+    assert set(TABLE.law.values()) <= {1, 2, 3}

@@ -29,12 +29,12 @@ def test_programs_find_each_other(root):
 
 
 def test_manual(root):
-    for page in ("batuta", "batuta-run", "batuta-doctor"):
+    for page in ("batuta", "batuta-run", "batuta-doctor", "batuta-hv"):
         assert find(root, f"{page}.1").parent.name == "man1"
 
 
 @pytest.mark.parametrize("line, offers", [
-    ("batuta ''", ["run", "doctor", "ctl", "stats", "profile", "code", "version", "help"]),
+    ("batuta ''", ["run", "doctor", "ctl", "stats", "profile", "code", "hv", "version", "help"]),
     ("batuta run --kernel-", ["--kernel-format"]),
     ("batuta run --cpu ''", ["v2", "v3", "host"]),
     ("batuta run --trace e", ["engine", "exception"]),
@@ -47,6 +47,9 @@ def test_manual(root):
     ("batuta stats vm.sock --", ["--json"]),
     ("batuta profile vm.sock --s", ["--seconds", "--symbols"]),
     ("batuta help d", ["doctor"]),
+    ("batuta hv ''", ["check"]),
+    ("batuta hv check ke", ["kernel one.elf"]),
+    ("batuta hv check --m", ["--modules", "--memory"]),
 ])
 def test_completion(root, tmp_path, line, offers):
     (tmp_path / "kernel one.elf").touch()

@@ -63,7 +63,7 @@ static uint64_t fake_now(struct plat *plat)
     struct timespec ts;
 
     if (!fake_of(plat)->real_time)
-        return fake_of(plat)->now;
+        return fake_of(plat)->now += fake_of(plat)->step;
     clock_gettime(CLOCK_MONOTONIC, &ts);
     return (uint64_t)ts.tv_sec * 1000000000 + (uint64_t)ts.tv_nsec;
 }
@@ -94,13 +94,22 @@ static void fake_defer(struct plat *plat, struct plat_work *w)
 {
     struct plat_work **end = &fake_of(plat)->work;
 
-    if (w->queued)
+    if (w->queued || fake_of(plat)->stopped)
         return;
     w->queued = true;
     w->next = NULL;
     while (*end)
         end = &(*end)->next;
     *end = w;
+}
+
+static bool fake_ram_ready(struct plat *plat, const void *host, uint64_t len)
+{
+    struct fake_plat *fake = fake_of(plat);
+    bool ready = !fake->not_ready;
+
+    fake->not_ready -= !ready;
+    return ready && (!fake->untouched || (uintptr_t)fake->untouched - (uintptr_t)host >= len);
 }
 
 static int fake_event_open(struct plat *plat, struct plat_event *event)
@@ -126,6 +135,10 @@ static void fake_vcpu(struct plat *plat, struct vcpu *vcpu)
 {
 }
 
+static void fake_vcpu_wait(struct plat *plat, struct vcpu *vcpu, uint32_t bits)
+{
+}
+
 static void fake_relax(struct plat *plat)
 {
     if (fake_of(plat)->real_time)
@@ -148,9 +161,10 @@ static const struct plat_ops ops = {
     .random = fake_random,
     .timer_set = fake_timer_set,
     .defer = fake_defer,
+    .ram_ready = fake_ram_ready,
     .event_open = fake_event_open,
     .event_close = fake_event_close,
-    .vcpu_wait = fake_vcpu,
+    .vcpu_wait = fake_vcpu_wait,
     .vcpu_wake = fake_vcpu,
     .relax = fake_relax,
     .log = fake_log,
@@ -176,19 +190,33 @@ void fake_plat_advance(struct fake_plat *fake, struct vm *vm, uint64_t ns)
             fake->now = fake->deadline;
         clock_run(vm);
     }
-    fake->now = end;
+    fake->now = MAX(fake->now, end);
     clock_run(vm);
+}
+
+bool fake_plat_run_one(struct fake_plat *fake)
+{
+    struct plat_work *w = fake->work;
+
+    if (!w)
+        return false;
+    fake->work = w->next;
+    w->queued = false;
+    w->fn(w->opaque);
+    return true;
 }
 
 void fake_plat_run_work(struct fake_plat *fake)
 {
-    while (fake->work) {
-        struct plat_work *w = fake->work;
+    while (fake_plat_run_one(fake))
+        continue;
+}
 
-        fake->work = w->next;
-        w->queued = false;
-        w->fn(w->opaque);
-    }
+void fake_plat_stop(struct fake_plat *fake, bool stopped)
+{
+    for (; fake->work; fake->work = fake->work->next)
+        fake->work->queued = false;
+    fake->stopped = stopped;
 }
 
 unsigned fake_plat_events(const struct fake_plat *fake)

@@ -402,6 +402,32 @@ void fw_cfg_dma_garbage(void)
     }
 }
 
+/* Each element of the string is a request for 16 MiB, most of it behind the item's end: refused, nothing
+ * written. */
+void fw_cfg_dma_flood(void)
+{
+    static struct {
+        uint32_t control, length;
+        uint64_t address;
+    } request[1024] __attribute__((aligned(16)));
+    static uint32_t list[1024];
+    const uint32_t *from = list;
+    uint64_t count = 1024;
+
+    for (unsigned i = 0; i < 1024; i++) {
+        request[i].control = __builtin_bswap32(8 | 2); /* select the signature, and read */
+        request[i].length = __builtin_bswap32(0x1000000);
+        request[i].address = __builtin_bswap64(0x3000000);
+        list[i] = __builtin_bswap32((uint32_t)(uintptr_t)&request[i]);
+    }
+    MMIO32(0x3800000) = 0xa5a5a5a5;
+    outl(0x514, 0);
+    __asm__ volatile("rep outsl" : "+S"(from), "+c"(count) : "d"(0x518) : "memory");
+    for (unsigned i = 0; i < 1024; i++)
+        CHECK(request[i].control == __builtin_bswap32(1));
+    CHECK(MMIO32(0x3800000) == 0xa5a5a5a5);
+}
+
 void acpi_pm_garbage(void)
 {
     for (unsigned i = 0; i < 20000; i++) {

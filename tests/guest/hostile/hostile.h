@@ -70,6 +70,7 @@ void rtc_storm(void);
 void i8042_garbage(void);
 void uart_garbage(void);
 void fw_cfg_dma_garbage(void);
+void fw_cfg_dma_flood(void);
 void acpi_pm_garbage(void);
 
 /* virtio-queue.c */
@@ -157,6 +158,8 @@ void smp_port_storm(void);
 void smp_mmio_storm(void);
 void smp_ipi_storm(void);
 void smp_deadline_storm(void);
+void smp_nmi_unstarted(void);
+void smp_nmi_halted(void);
 void smp_cross_modifying(void);
 void smp_init_storm(void);
 void smp_old_modes(void);

@@ -25,7 +25,7 @@ static void abuse(spoil_fn *spoil, unsigned variants, uint64_t features, enum ou
 {
     struct vdev d;
 
-    for (unsigned i = 0; i < TARGETS; i++) {
+    for (unsigned i = 0; i < target_count(); i++) {
         const struct target *t = &targets[i];
 
         vdev_find(&d, t->id);
@@ -385,7 +385,7 @@ static void random_rounds(uint64_t features)
 {
     struct vdev d;
 
-    for (unsigned i = 0; i < TARGETS; i++) {
+    for (unsigned i = 0; i < target_count(); i++) {
         const struct target *t = &targets[i];
 
         vdev_find(&d, t->id);

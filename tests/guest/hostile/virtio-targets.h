@@ -14,6 +14,8 @@ struct target {
 
 #define TARGETS 5
 extern const struct target targets[TARGETS];
+/* The first so many of them are there: a machine may be "without=console", or "without=net" and that. */
+unsigned target_count(void);
 const struct target *target_of(enum virtio_id id);
 
 /* Resets the device, makes its valid request, and fails the test if the answer is not right. */

@@ -8,7 +8,7 @@ static void at_each_device(void (*attack)(struct vdev *d, const struct target *t
 {
     struct vdev d;
 
-    for (unsigned i = 0; i < TARGETS; i++) {
+    for (unsigned i = 0; i < target_count(); i++) {
         vdev_find(&d, targets[i].id);
         attack(&d, &targets[i]);
         must_work(&targets[i], &d);
@@ -475,19 +475,19 @@ void virtio_all_at_once(void)
     static struct vdev d[TARGETS];
 
     memset((void *)DATA, 0xff, DATA_SIZE);
-    for (unsigned i = 0; i < TARGETS; i++)
+    for (unsigned i = 0; i < target_count(); i++)
         vdev_find(&d[i], targets[i].id);
     /* They share the rings' places: each takes the others' indices for its own. */
     for (unsigned round = 0; round < 100; round++) {
-        for (unsigned i = 0; i < TARGETS; i++)
+        for (unsigned i = 0; i < target_count(); i++)
             vdev_start(&d[i], F_INDIRECT & d[i].offered);
-        for (unsigned i = 0; i < TARGETS; i++)
+        for (unsigned i = 0; i < target_count(); i++)
             fill_queue(&d[i], &targets[i]);
-        for (unsigned i = 0; i < TARGETS; i++)
+        for (unsigned i = 0; i < target_count(); i++)
             vq_notify(&d[i].q[targets[i].queue], targets[i].queue);
     }
-    for (unsigned i = 0; i < TARGETS; i++)
+    for (unsigned i = 0; i < target_count(); i++)
         vdev_reset(&d[i]);
-    for (unsigned i = 0; i < TARGETS; i++)
+    for (unsigned i = 0; i < target_count(); i++)
         must_work(&targets[i], &d[i]);
 }

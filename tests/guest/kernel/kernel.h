@@ -18,10 +18,16 @@
 struct test {
     const char *name;
     void (*run)(void);
+    unsigned law; /* tests/guest/kernel/laws.h; 0: not said */
 };
 
 /* Each kernel's own, closed by a NULL name. */
 extern const struct test tests[];
+
+/* What a trap left on the stack; changes to it are taken back. */
+struct trap_frame {
+    uint64_t vector, error, rip, cs, rflags, rsp, ss;
+};
 
 struct try_point {
     uint64_t regs[8];
@@ -35,6 +41,12 @@ int try_run(void (*fn)(void));
 extern volatile uint64_t trap_count[256];
 extern volatile uint64_t last_error;
 extern volatile uint64_t last_rip;
+/* Sees every trap first. True: it has been dealt with, an interrupt's end told to the local APIC included. */
+extern bool (*trap_hook)(struct trap_frame *frame);
+/* On a further processor, too. */
+void load_idt(void);
+/* Is it one of the words of the command line, the last of which is the test's name? */
+bool told(const char *word);
 
 void print(const char *text);
 void print_hex(uint64_t value);

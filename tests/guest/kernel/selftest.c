@@ -147,9 +147,9 @@ void doorbell(void);
 void moving(void);
 
 const struct test tests[] = {
-    {"traps", traps},           {"cmpxchg16b", cmpxchg16b},
-    {"timer", timer},           {"halt", halt_wakes},
-    {"arithmetic", arithmetic}, {"list_msrs", list_msrs},
-    {"write_msrs", write_msrs}, {"moving", moving},
-    {"doorbell", doorbell},     {0},
+    {"traps", traps, 0},           {"cmpxchg16b", cmpxchg16b, 0},
+    {"timer", timer, 0},           {"halt", halt_wakes, 0},
+    {"arithmetic", arithmetic, 0}, {"list_msrs", list_msrs, 0},
+    {"write_msrs", write_msrs, 0}, {"moving", moving, 0},
+    {"doorbell", doorbell, 0},     {0},
 };

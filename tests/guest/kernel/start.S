@@ -13,6 +13,12 @@
     .globl _start
 _start:
     cli
+    mov %ecx, boot_registers
+    mov %edx, boot_registers + 4
+    mov %esi, boot_registers + 8
+    mov %edi, boot_registers + 12
+    mov %ebp, boot_registers + 16
+    mov %esp, boot_registers + 20
     mov $stack_top, %esp
     mov %eax, boot_magic
     mov %ebx, boot_info
@@ -50,6 +56,14 @@ _start:
     ljmp $8, $long_mode
     .code64
 long_mode:
+    mov %r8d, boot_registers + 24
+    mov %r9d, boot_registers + 28
+    mov %r10d, boot_registers + 32
+    mov %r11d, boot_registers + 36
+    mov %r12d, boot_registers + 40
+    mov %r13d, boot_registers + 44
+    mov %r14d, boot_registers + 48
+    mov %r15d, boot_registers + 52
     mov $16, %eax
     mov %eax, %ds
     mov %eax, %es
@@ -152,6 +166,8 @@ gdt_pointer:
     .globl boot_magic, boot_info
 boot_magic: .long 0
 boot_info: .long 0
+    .globl boot_registers /* as they were: ecx edx esi edi ebp esp r8 … r15 */
+boot_registers: .skip 14 * 4
 
     .bss
     .align 4096

@@ -47,6 +47,63 @@ static int teardown(void **state)
     return 0;
 }
 
+/* ---- a vCPU's sleep ---- */
+
+static unsigned sleeps;
+
+/* Sleeps once; then the VM ends. */
+static void must_sleep(struct plat *plat, struct vcpu *vcpu, uint32_t bits)
+{
+    assert_int_equal(vcpu->cpu.request & bits, 0); /* or it would not sleep, but come here for ever */
+    sleeps++;
+    vm_lock(vcpu->vm);
+    vm_request_shutdown(vcpu->vm, VM_SHUTDOWN_HOST);
+    vm_unlock(vcpu->vm);
+}
+
+/* What is sent to a vCPU that cannot take it does not keep it awake, and is not lost. */
+static void test_asleep_is_asleep(void **state)
+{
+    static const struct engine_ops engine = {.name = "none"};
+    static const struct {
+        uint8_t activity;
+        bool nmi_masked, paused;
+        uint32_t requests;
+    } cases[] = {
+        {X86_ACT_WAIT_SIPI, false, false, X86_REQ_NMI | X86_REQ_INTERRUPT},
+        {X86_ACT_HALT, true, false, X86_REQ_NMI},
+        {X86_ACT_RUN, false, true, X86_REQ_INTERRUPT | X86_REQ_NMI | X86_REQ_INIT | X86_REQ_SIPI},
+    };
+    struct fixture *f = *state;
+    const struct plat_ops *old = f->fake.plat.ops;
+    struct plat_ops ops = *old;
+    struct error err = {0};
+
+    ops.vcpu_wait = must_sleep;
+    f->fake.plat.ops = &ops;
+    clock_stop(&f->vm);
+    assert_int_equal(vm_engine_init(&f->vm, &engine, &err), 0);
+    for (unsigned i = 0; i < ARRAY_SIZE(cases); i++) {
+        struct vcpu *vcpu = f->vm.vcpu[0];
+
+        f->vm.state = VM_PAUSED;
+        if (!cases[i].paused)
+            vm_resume(&f->vm);
+        vcpu->cpu.s.activity = cases[i].activity;
+        vcpu->cpu.s.nmi_masked = cases[i].nmi_masked;
+        vcpu->cpu.s.nmi_pending = false;
+        vcpu->cpu.request = cases[i].requests;
+        sleeps = 0;
+        vcpu_loop(vcpu);
+        assert_int_equal(sleeps, 1);
+        assert_true(vcpu->cpu.s.nmi_pending || vcpu->cpu.request & X86_REQ_NMI);
+        if (cases[i].paused)
+            assert_int_equal(vcpu->cpu.request, cases[i].requests);
+    }
+    vm_finish(&f->vm);
+    f->fake.plat.ops = old;
+}
+
 /* ---- memory ---- */
 
 static void test_memory_spans_and_edges(void **state)
@@ -311,6 +368,7 @@ int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
     const struct CMUnitTest tests[] = {
+        TEST(test_asleep_is_asleep),
         TEST(test_memory_spans_and_edges),
         TEST(test_rom_in_front_of_ram),
         TEST(test_dirty_bits),

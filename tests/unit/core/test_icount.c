@@ -30,6 +30,8 @@ struct fixture {
     uint64_t halt_at; /* instructions */
     uint64_t device_at;
     void (*device)(struct fixture *f); /* called "by an instruction" */
+    bool irq;                          /* waits in the local APIC */
+    unsigned halts;
 };
 
 static struct fixture *current;
@@ -52,9 +54,16 @@ static enum vm_exit count(struct vcpu *vcpu)
             return VM_EXIT_LIMIT;
         if (cpu->request & X86_REQ_EXIT)
             return VM_EXIT_REQUEST;
+        if (cpu->request & X86_REQ_INTERRUPT && f->irq) {
+            f->irq = false;
+            note(6);
+            cpu->s.activity = X86_ACT_RUN;
+        }
         cpu->request = 0;
-        if (cpu->s.activity == X86_ACT_HALT)
+        if (cpu->s.activity == X86_ACT_HALT) {
+            assert_true(++f->halts < 100); /* and no time passes: for ever */
             return VM_EXIT_HALT;
+        }
         if (cpu->instructions == f->device_at && f->device)
             f->device(f);
         if (++cpu->instructions == f->halt_at)
@@ -180,6 +189,37 @@ static void test_halt_skips_to_the_next_timer(void **state)
     expect(f, 2, 99, 1100, 6000);
 }
 
+static bool irq_pending(struct vcpu *vcpu)
+{
+    return current->irq;
+}
+
+static void interrupt(void *opaque)
+{
+    current->irq = true;
+    vcpu_request(current->vm.vcpu[0], X86_REQ_INTERRUPT);
+}
+
+/* The timer behind it is sooner than what the engine was told before it halted: the wait ends for both
+ * reasons. */
+static void test_interrupt_wakes_before_another_timer(void **state)
+{
+    static const struct lapic_ops lapic = {.pending = irq_pending};
+    struct fixture *f = *state;
+
+    f->vm.irqs.lapic = &lapic;
+    f->vm.vcpu[0]->cpu.s.rflags |= X86_FL_IF;
+    f->halt_at = 100;
+    arm(f, 0, interrupt, 4000);
+    arm(f, 1, on_timer, 4500);
+    arm(f, 2, on_end, 6000);
+    run(f);
+    assert_int_equal(f->events, 3);
+    expect(f, 0, 6, 100, 4000);
+    expect(f, 1, 1, 600, 4500);
+    expect(f, 2, 99, 2100, 6000);
+}
+
 static void on_work(void *opaque)
 {
     note(7);
@@ -264,6 +304,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_timers_at_their_instruction, setup, teardown),
         cmocka_unit_test_setup_teardown(test_armed_by_an_instruction, setup, teardown),
         cmocka_unit_test_setup_teardown(test_halt_skips_to_the_next_timer, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_interrupt_wakes_before_another_timer, setup, teardown),
         cmocka_unit_test_setup_teardown(test_deferred_work_before_the_next_instruction, setup, teardown),
         cmocka_unit_test_setup_teardown(test_stops_come_first, setup, teardown),
         cmocka_unit_test_setup_teardown(test_random_numbers_repeat, setup, teardown),

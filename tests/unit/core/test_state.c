@@ -259,8 +259,8 @@ static void test_processor(void **state)
                                      offsetof(struct x86_state, nmi_masked),
                                  }[i]) = true;
     assert_int_equal(state_save_object(&buffer.io, &x86_state_table, "0", a, NULL), 0);
-    assert_int_equal(state_load_object(buffer.data + STATE_RECORD_SIZE, buffer.size - STATE_RECORD_SIZE, 1,
-                                       &x86_state_table, b, NULL),
+    assert_int_equal(state_load_object(buffer.data + STATE_RECORD_SIZE, buffer.size - STATE_RECORD_SIZE,
+                                       x86_state_table.version, &x86_state_table, b, NULL),
                      0);
     assert_true(state_equal(&x86_state_table, a, b));
     assert_int_equal(b->gpr[15], a->gpr[15]);

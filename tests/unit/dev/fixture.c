@@ -43,7 +43,8 @@ static void on_event(void *opaque, struct vm *vm, enum vm_event event, uint64_t 
 int fixture_try(struct fixture *f, unsigned vcpus, unsigned fail_after)
 {
     struct vm_config config = {.name = "test", .ram_size = FIXTURE_RAM, .vcpus = vcpus};
-    struct board_config board = {.serial = {true, true, true, true}, .debug_exit_port = 0xf4};
+    struct board_config board = {
+        .serial = {true, true, true, true}, .debug_exit_port = 0xf4, .watchdog = true};
     struct error err = {0};
     int r;
 

@@ -117,6 +117,73 @@ static void states_round_trip(void **state)
     }
 }
 
+/* The 8254 and timer 2 of the HPET, once, in 0.1 ms. */
+static void arm_both(struct fixture *f)
+{
+    writel(f, 0, 0xfed00140, 16U << 9 | BIT(2));
+    writel(f, 0, 0xfed00148, readl(f, 0, 0xfed000f0) + 10000);
+    writel(f, 0, 0xfed0014c, 0);
+    writel(f, 0, 0xfed00010, 1);
+    outb(f, 0x43, 0x38);
+    outb(f, 0x40, 120);
+    outb(f, 0x40, 0);
+}
+
+/* How many interrupts came by vectors 0x30 and 0x40, in a number. */
+static unsigned taken(struct fixture *f)
+{
+    unsigned n = 0;
+    int v;
+
+    while ((v = take(f)) >= 0)
+        n += v == 0x30 ? 1 : v == 0x40 ? 0x10 : 0x100;
+    return n;
+}
+
+/* Due, and saved before it has fired: it does where it is loaded. What has fired does not once more. */
+static void due_timers_are_saved(void **state)
+{
+    static const char *const devices[] = {"pit", "hpet"};
+    struct fixture *a = calloc(1, sizeof(*a)), *b = calloc(1, sizeof(*b));
+
+    fixture_init(a, 1);
+    fixture_init(b, 1);
+    for (unsigned fired = 0; fired < 2; fired++) {
+        for (unsigned i = 0; i < 2; i++) {
+            route(i ? b : a, 2, 0x30, false);
+            route(i ? b : a, 16, 0x40, false);
+        }
+        arm_both(a);
+        (void)taken(a); /* the 8254's output rises with the mode */
+        if (fired)
+            advance(a, 1000000);
+        else
+            a->plat.now += 1000000;
+        assert_int_equal(taken(a), fired ? 0x11 : 0);
+        clock_stop(&a->vm);
+        clock_stop(&b->vm);
+        b->vm.clock.base = a->vm.clock.base;
+        for (unsigned i = 0; i < ARRAY_SIZE(devices); i++) {
+            struct buffer *saved = save(device_find(&a->vm, devices[i]));
+
+            assert_int_equal(load(device_find(&b->vm, devices[i]), saved), 0);
+            free(saved);
+        }
+        (void)taken(b);
+        for (unsigned i = 0; i < 2; i++) {
+            struct fixture *f = i ? b : a;
+
+            clock_start(&f->vm);
+            advance(f, 10000000);
+            assert_int_equal(taken(f), fired ? 0 : 0x11);
+        }
+    }
+    fixture_finish(a);
+    fixture_finish(b);
+    free(a);
+    free(b);
+}
+
 /* After a reset every device is as a new one, but for what a battery keeps. */
 static void reset_is_power_on(void **state)
 {
@@ -229,11 +296,9 @@ static void sweeps(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(states_round_trip),
-        cmocka_unit_test(reset_is_power_on),
-        cmocka_unit_test(lying_states_do_no_harm),
-        cmocka_unit_test(allocations_may_fail),
-        cmocka_unit_test(sweeps),
+        cmocka_unit_test(states_round_trip),    cmocka_unit_test(due_timers_are_saved),
+        cmocka_unit_test(reset_is_power_on),    cmocka_unit_test(lying_states_do_no_harm),
+        cmocka_unit_test(allocations_may_fail), cmocka_unit_test(sweeps),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

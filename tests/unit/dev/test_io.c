@@ -368,6 +368,13 @@ static void fw_cfg_dma(void **state)
     assert_int_equal(fw_read(f, 2), 0x554d);
     assert_int_equal(dma(f, 2, 8, FIXTURE_RAM - 4), 1); /* past RAM */
     assert_int_equal(dma(f, 2, 0xffffffff, 0x2000), 1);
+    /* zeroes behind an item's end, but no more than that takes an instant */
+    memset(f->ram + 0x100000, 0xcc, MIB(2));
+    assert_int_equal(dma(f, 2, KIB(32), 0x100000), 0);
+    assert_int_equal(f->ram[0x100000 + KIB(32) - 1], 0);
+    assert_int_equal(f->ram[0x100000 + KIB(32)], 0xcc);
+    assert_int_equal(dma(f, 2, MIB(2), 0x100000), 1);
+    assert_int_equal(f->ram[0x100000 + KIB(32)], 0xcc);
     assert_int_equal(dma(f, 2, 8, ~0ULL - 3), 1);
     assert_int_equal(dma(f, 16, 8, 0x2000), 1); /* nothing is for writing */
     outl(f, 0x514, 0xffffffff);                 /* a request nowhere */
@@ -392,6 +399,11 @@ static void debug_ports(void **state)
     outl(f, 0xf4, 0x10);
     assert_int_equal(f->events[VM_EVENT_DEBUG_EXIT], 1);
     assert_int_equal(f->events[VM_EVENT_SHUTDOWN], 1);
+    /* One end is enough, whatever else a guest writes before it notices. */
+    outl(f, 0xf4, 0x11);
+    outb(f, 0x505, 1);
+    assert_int_equal(f->events[VM_EVENT_DEBUG_EXIT], 1);
+    assert_int_equal(f->events[VM_EVENT_PANIC], 1);
 }
 
 #define T(fn) cmocka_unit_test_setup_teardown(fn, fixture_setup, fixture_teardown)

@@ -70,7 +70,7 @@ static void build_and_check(unsigned vcpus)
     assert_memory_equal(buf, "RSD PTR ", 8);
     assert_int_equal(sum(buf, 20), 0);
     assert_int_equal(sum(buf, 36), 0);
-    assert_int_equal(tables.count, 7);
+    assert_int_equal(tables.count, 8);
     for (unsigned i = 0; i < tables.count; i++) {
         const uint8_t *t = buf + tables.table[i].offset;
         char name[5] = {0};

@@ -11,6 +11,7 @@
 #include "dev/timer/hpet.h"
 #include "dev/timer/pit.h"
 #include "dev/timer/pm.h"
+#include "dev/timer/tco.h"
 #include "tests/unit/dev/fixture.h"
 
 #define MS 1000000ULL
@@ -408,6 +409,45 @@ static void hpet_wraps(void **state)
     assert_int_equal(count(f, 0x40, 5 * S, S), 1);
 }
 
+/* ---- a host that does something else between two looks at the clock ---- */
+
+static void pit_is_late(void **state)
+{
+    struct fixture *f = *state;
+
+    for (unsigned mode = 0; mode <= 4; mode += 4) {
+        route(f, 2, 0x30, false);
+        (void)take(f);
+        f->plat.step = MS;
+        program(f, 0, mode, 120); /* 100 us */
+        f->plat.step = 0;
+        if (mode)
+            (void)take(f); /* its output rises with the mode */
+        assert_int_equal(count(f, 0x30, 10 * MS, MS / 4), 1);
+    }
+}
+
+static void hpet_is_late(void **state)
+{
+    struct fixture *f = *state;
+
+    route(f, 16, 0x40, false);
+    writel(f, 0, HPET_BASE + 0x140, 16U << 9 | BIT(2));
+    writel(f, 0, HPET_BASE + 0x148, 1000);
+    writel(f, 0, HPET_BASE + 0x14c, 0);
+    f->plat.step = MS;
+    writel(f, 0, HPET_BASE + 0x10, 1); /* 10 us of it are left, and gone at the next look */
+    f->plat.step = 0;
+    assert_int_equal(count(f, 0x40, 10 * MS, MS / 4), 1);
+    writel(f, 0, HPET_BASE + 0x140, 16U << 9 | BIT(2) | BIT(3) | BIT(6));
+    writel(f, 0, HPET_BASE + 0x148, readl(f, 0, HPET_BASE + 0xf0) + 20000);
+    writel(f, 0, HPET_BASE + 0x148, 20000); /* 200 us */
+    f->plat.step = MS;
+    assert_in_range(count(f, 0x40, 3 * MS, MS), 1, 100);
+    f->plat.step = 0;
+    assert_in_range(count(f, 0x40, 10 * MS, MS / 10), 49, 51);
+}
+
 /* ---- local APIC ---- */
 
 static void lapic_on(struct fixture *f, uint32_t lvt)
@@ -478,6 +518,71 @@ static void lapic_deadline(void **state)
     assert_int_equal(count(f, 0x50, S, S), 0);
 }
 
+/* ---- the watchdog ---- */
+
+#define TCO (PM_BASE + TCO_OFFSET)
+
+static uint32_t inw(struct fixture *f, uint16_t port)
+{
+    return inb(f, port) | (uint32_t)inb(f, (uint16_t)(port + 1)) << 8;
+}
+
+static void outw(struct fixture *f, uint16_t port, uint16_t value)
+{
+    vcpu_pio_write(f->vm.vcpu[0], port, value, 2);
+}
+
+static void watchdog_resets_who_does_not_feed_it(void **state)
+{
+    struct fixture *f = *state;
+
+    advance(f, 1000 * S); /* it stands still until it is told to count */
+    assert_int_equal(f->events[VM_EVENT_WATCHDOG], 0);
+    outw(f, TCO + TCO_TMR, 10);
+    outw(f, TCO + TCO_RLD, 1);
+    outw(f, TCO + TCO1_CNT, 0);
+    for (unsigned i = 0; i < 20; i++) {
+        advance(f, 5 * S);
+        outw(f, TCO + TCO_RLD, 1);
+    }
+    assert_int_equal(inw(f, TCO + TCO_RLD), 10);
+    assert_int_equal(inw(f, TCO + TCO1_STS), 0);
+    advance(f, 7 * S);
+    assert_int_equal(inw(f, TCO + TCO1_STS), TCO1_STS_TIMEOUT);
+    assert_int_equal(f->events[VM_EVENT_WATCHDOG], 0);
+    advance(f, 6 * S);
+    assert_int_equal(f->events[VM_EVENT_WATCHDOG], 1);
+    assert_int_equal(f->events[VM_EVENT_RESET], 1);
+    vm_reset(&f->vm);
+    assert_int_equal(inw(f, TCO + TCO2_STS), TCO2_STS_SECOND); /* the guest may ask why it starts again */
+    outw(f, TCO + TCO2_STS, TCO2_STS_SECOND);
+    assert_int_equal(inw(f, TCO + TCO2_STS), 0);
+    advance(f, 1000 * S);
+    assert_int_equal(f->events[VM_EVENT_WATCHDOG], 1);
+}
+
+static void watchdog_keeps_its_promises(void **state)
+{
+    struct fixture *f = *state;
+
+    outw(f, TCO + TCO_TMR, 0); /* no shorter than the shortest */
+    assert_int_equal(inw(f, TCO + TCO_TMR), TCO_TICKS_MIN);
+    outw(f, TCO + TCO_TMR, 0xffff);
+    assert_int_equal(inw(f, TCO + TCO_TMR), TCO_TICKS_MAX);
+    outw(f, TCO + TCO_TMR, 100);
+    outw(f, TCO + TCO_RLD, 1);
+    outw(f, TCO + TCO1_CNT, 0);
+    advance(f, 6 * S);
+    outw(f, TCO + TCO1_CNT, TCO1_CNT_HALT); /* and stands still where it was */
+    advance(f, 1000 * S);
+    assert_int_equal(inw(f, TCO + TCO_RLD), 90);
+    outw(f, TCO + TCO1_CNT, BIT(12)); /* locked while it counts: nothing stops it */
+    outw(f, TCO + TCO1_CNT, TCO1_CNT_HALT);
+    assert_int_equal(inw(f, TCO + TCO1_CNT), BIT(12));
+    advance(f, 200 * S);
+    assert_int_equal(f->events[VM_EVENT_WATCHDOG], 1);
+}
+
 #define T(fn) cmocka_unit_test_setup_teardown(fn, fixture_setup, fixture_teardown)
 
 int main(void)
@@ -505,9 +610,13 @@ int main(void)
         T(hpet_level_waits_for_status),
         T(hpet_replaces_the_pit),
         T(hpet_wraps),
+        T(pit_is_late),
+        T(hpet_is_late),
         T(lapic_one_shot),
         T(lapic_periodic),
         T(lapic_deadline),
+        T(watchdog_resets_who_does_not_feed_it),
+        T(watchdog_keeps_its_promises),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

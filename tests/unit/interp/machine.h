@@ -20,7 +20,7 @@
 #include "tests/unit/fake-plat.h"
 
 #define MACHINE_RAM    MIB(16)
-#define MACHINE_ALIAS  0x2000000
+#define MACHINE_ALIAS  0x8000000
 #define MACHINE_PML4   0x1000
 #define MACHINE_PT     0x4000
 #define MACHINE_GDT    0x8000

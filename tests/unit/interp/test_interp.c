@@ -109,7 +109,7 @@ static void test_fault_in_block(void **state)
 _Static_assert(X86_TLB_SIZE * 4096ULL == MACHINE_ALIAS, "the guests below want collisions");
 
 /* PUSH and CALL by memory whose operand and stack want the same slot of the software TLB. */
-GUEST(guest_conflict, "mov $0xf0000 - 16 + 0x2000000, %ebx\n lea 1f(%rip), %rax\n mov %rax, (%rbx)\n"
+GUEST(guest_conflict, "mov $0xf0000 - 16 + 0x8000000, %ebx\n lea 1f(%rip), %rax\n mov %rax, (%rbx)\n"
                       "movq $77, 8(%rbx)\n mov $1000, %ecx\n 2: push 8(%rbx)\n pop %rdx\n add %rdx, %rsi\n"
                       "call *(%rbx)\n dec %ecx\n jnz 2b\n hlt\n 1: inc %edi\n ret");
 
@@ -236,8 +236,8 @@ static void test_page_crossing(void **state)
     assert_int_equal(REG(RAX), 0x550000);
 }
 
-/* 0x20ef000 and the stack's page have one slot of the TLB between them. */
-GUEST(guest_collide, "xor %edx, %edx\n mov $0x20ef100, %ebx\n lea 2f(%rip), %rax\n mov $1000, %ecx\n"
+/* 0x80ef000 and the stack's page have one slot of the TLB between them. */
+GUEST(guest_collide, "xor %edx, %edx\n mov $0x80ef100, %ebx\n lea 2f(%rip), %rax\n mov $1000, %ecx\n"
                      "mov %rax, (%rbx)\n 1: call *(%rbx)\n push (%rbx)\n pop 8(%rbx)\n dec %ecx\n jnz 1b\n"
                      "hlt\n 2: inc %edx\n ret");
 
@@ -251,13 +251,16 @@ static void test_tlb_collision(void **state)
 
 /* ---- events ---- */
 
-GUEST(guest_spin, "sti\n 1: inc %rax\n jmp 1b");
-GUEST(guest_spin_far, "sti\n 1: jmp 2f\n .skip 4096\n 2: inc %rax\n jmp 1b");
+#define SPINNING 0x21000 /* not 0: the loop has begun */
+
+GUEST(guest_spin, "sti\n 1: inc %rax\n movb $1, 0x21000\n jmp 1b");
+GUEST(guest_spin_far, "sti\n 1: jmp 2f\n .skip 4096\n 2: inc %rax\n movb $1, 0x21000\n jmp 1b");
 GUEST(guest_handler, "mov $0x1234, %ebx\n hlt");
 
 static void *interrupt_soon(void *arg)
 {
-    usleep(20000);
+    for (unsigned n = 0; n < 10000 && !__atomic_load_n(&m.ram[SPINNING], __ATOMIC_RELAXED); n++)
+        usleep(1000);
     machine_interrupt(arg, 0);
     return NULL;
 }
@@ -268,6 +271,7 @@ static void check_interrupted(void)
 
     MACHINE_PUT(&m, 0x20000, guest_handler);
     machine_handler(&m, MACHINE_VECTOR, 0x20000);
+    m.ram[SPINNING] = 0;
     pthread_create(&thread, NULL, interrupt_soon, &m);
     run64(MACHINE_CODE);
     pthread_join(thread, NULL);

@@ -13,7 +13,7 @@
 #include "tests/unit/virtio/driver.h"
 
 #define DISK_SIZE        MIB(1)
-#define DISK_MAX_PENDING 64U
+#define DISK_MAX_PENDING 256U
 
 struct fake_disk {
     struct blk blk;

@@ -297,12 +297,18 @@ static void more_in_flight_than_the_queue_has(void **state)
         assert_int_equal(driver_needs_reset(&d), round == 1);
     }
     assert_int_equal(b.disk.pending_count, 16);
+    fake_disk_complete(&b.disk);
     driver_start(&d, DRIVER_ALL_FEATURES);
-    assert_int_equal(b.disk.pending_count, 0);
     driver_finish(&d);
 }
 
-/* A reset while requests are with the storage: it waits for them, and their ends are nobody's. */
+static void status_write(uint8_t value)
+{
+    driver_write(&d, d.common + COMMON_DEVICE_STATUS, value, 1);
+}
+
+/* A reset while requests are with the storage: it is over when they are, nobody waits, and their ends are
+ * nobody's. */
 static void reset_in_flight(void **state)
 {
     setup(DRIVER_ALL_FEATURES);
@@ -313,13 +319,76 @@ static void reset_in_flight(void **state)
     driver_run(&d);
     assert_int_equal(b.disk.pending_count, 4);
     memset(d.msi, 0, sizeof(d.msi));
-    driver_reset(&d);
-    assert_int_equal(b.disk.pending_count, 0);
+    status_write(0);
+    assert_int_equal(b.disk.pending_count, 4);
+    assert_int_not_equal(driver_status(&d), 0);
+    status_write(VIRTIO_STATUS_ACKNOWLEDGE); /* too early */
+    status_write(0);
+    assert_int_not_equal(driver_status(&d), 0);
+    fake_disk_complete(&b.disk);
+    driver_run(&d);
+    assert_int_equal(driver_status(&d), 0);
     assert_int_equal(status(0), 0xaa);
     assert_int_equal(load_le16(driver_ram(&d, d.queue[0].used + 2)), 0);
     assert_int_equal(d.msi[1], 0);
     driver_start(&d, DRIVER_ALL_FEATURES);
     b.disk.hold = false;
+    assert_int_equal(request(VIRTIO_BLK_T_IN, 0, 512), VIRTIO_BLK_S_OK);
+    driver_finish(&d);
+}
+
+/* The machine's reset is over at once: firmware does not ask. */
+static void power_on_in_flight(void **state)
+{
+    struct device *dev;
+
+    setup(DRIVER_ALL_FEATURES);
+    dev = list_entry(d.vm.devices.prev, struct device, link);
+    b.disk.hold = true;
+    request_add(0, VIRTIO_BLK_T_IN, 0, 512);
+    driver_kick(&d, 0);
+    driver_run(&d);
+    dev->ops->reset(dev);
+    assert_int_equal(b.disk.pending_count, 0);
+    assert_int_equal(status(0), 0xaa);
+    driver_finish(&d);
+}
+
+/* Memory that nobody has touched takes time to be made: bit by bit, and nothing waits for it but its request.
+ */
+static void memory_not_ready(void **state)
+{
+    struct seg seg[] = {{HEADER, 16, false}, {DATA, 512, true}, {STATUS, 1, true}};
+
+    setup(DRIVER_ALL_FEATURES);
+    header(0, VIRTIO_BLK_T_IN, 5);
+    for (unsigned indirect = 0; indirect < 2; indirect++) {
+        if (indirect)
+            driver_add_indirect(&d, 0, seg, 3);
+        else
+            driver_add(&d, 0, seg, 3);
+        driver_kick(&d, 0);
+        b.disk.submits = 0;
+        d.plat.not_ready = 3;
+        for (unsigned i = 0; i < 3; i++) {
+            assert_true(fake_plat_run_one(&d.plat));
+            assert_int_equal(b.disk.submits, 0);
+            assert_int_equal(d.plat.not_ready, 2 - i); /* asked once a turn */
+        }
+        assert_true(fake_plat_run_one(&d.plat));
+        assert_int_equal(b.disk.submits, 1);
+        assert_int_equal(driver_used_count(&d, 0), 1);
+        assert_false(fake_plat_run_one(&d.plat));
+        assert_memory_equal(driver_ram(&d, DATA), b.disk.data + 5 * 512, 512);
+    }
+    /* A reset meanwhile: nobody comes back to it. */
+    d.plat.not_ready = 1;
+    driver_add(&d, 0, seg, 3);
+    driver_kick(&d, 0);
+    assert_true(fake_plat_run_one(&d.plat));
+    driver_reset(&d);
+    driver_run(&d);
+    driver_start(&d, DRIVER_ALL_FEATURES);
     assert_int_equal(request(VIRTIO_BLK_T_IN, 0, 512), VIRTIO_BLK_S_OK);
     driver_finish(&d);
 }
@@ -339,6 +408,122 @@ static void several_queues(void **state)
     driver_finish(&d);
 }
 
+/* One queue's budget is what a turn takes, and a queue that is never empty keeps no other one waiting. */
+static void queues_take_turns(void **state)
+{
+    struct seg seg[] = {{HEADER, 16, false}, {STATUS, 1, true}};
+
+    setup(DRIVER_ALL_FEATURES);
+    header(0, VIRTIO_BLK_T_FLUSH, 0);
+    for (unsigned round = 0; round < 3; round++) {
+        for (unsigned q = 0; q < 2; q++) {
+            driver_add(&d, q, seg, 2);
+            driver_kick(&d, q);
+        }
+        assert_true(fake_plat_run_one(&d.plat));
+        assert_int_equal(driver_used_count(&d, 0), 1);
+        assert_int_equal(driver_used_count(&d, 1), 0);
+        driver_add(&d, 0, seg, 2);
+        driver_kick(&d, 0);
+        assert_true(fake_plat_run_one(&d.plat));
+        assert_int_equal(driver_used_count(&d, 0), 0);
+        assert_int_equal(driver_used_count(&d, 1), 1);
+        assert_true(fake_plat_run_one(&d.plat));
+        assert_int_equal(driver_used_count(&d, 0), 1);
+        assert_false(fake_plat_run_one(&d.plat));
+        driver_add(&d, 1, seg, 2); /* the next round begins with the first one again */
+        driver_kick(&d, 1);
+        driver_run(&d);
+        assert_int_equal(driver_used_count(&d, 1), 1);
+    }
+    driver_finish(&d);
+}
+
+/* A request of over a GiB is refused; that is said in memory as untouched as any. */
+static void status_not_ready(void **state)
+{
+    struct seg seg[208] = {{HEADER, 16, false}};
+    const uint64_t far = 0x2f0000;
+
+    setup(DRIVER_ALL_FEATURES);
+    for (unsigned i = 1; i < 207; i++)
+        seg[i] = (struct seg){0x300000, MIB(5), true};
+    seg[207] = (struct seg){far, 1, true};
+    header(0, VIRTIO_BLK_T_IN, 0);
+    d.plat.untouched = driver_ram(&d, far);
+    driver_add_indirect(&d, 0, seg, 208);
+    driver_kick(&d, 0);
+    for (unsigned i = 0; i < 3; i++) {
+        assert_true(fake_plat_run_one(&d.plat));
+        assert_int_equal(driver_used_count(&d, 0), 0);
+    }
+    d.plat.untouched = NULL;
+    driver_run(&d);
+    assert_int_equal(driver_used_count(&d, 0), 1);
+    assert_int_equal(*(uint8_t *)driver_ram(&d, far), VIRTIO_BLK_S_IOERR);
+    driver_finish(&d);
+}
+
+/* What there is no memory for waits for what is under way. */
+static void little_memory_for_requests(void **state)
+{
+    setup(DRIVER_ALL_FEATURES);
+    b.disk.hold = true;
+    b.disk.submits = 0;
+    for (unsigned i = 0; i < 4; i++)
+        request_add(i, VIRTIO_BLK_T_FLUSH, 0, 0);
+    d.plat.fail_after = 2; /* one it has already */
+    driver_kick(&d, 0);
+    driver_run(&d);
+    assert_int_equal(b.disk.submits, 2);
+    assert_false(driver_needs_reset(&d));
+    fake_disk_complete(&b.disk);
+    driver_run(&d);
+    assert_int_equal(b.disk.submits, 4);
+    fake_disk_complete(&b.disk);
+    driver_run(&d);
+    assert_int_equal(driver_used_count(&d, 0), 4);
+    for (unsigned i = 0; i < 4; i++)
+        assert_int_equal(status(i), VIRTIO_BLK_S_OK);
+    driver_finish(&d);
+}
+
+/* However many a driver hands in, they take no more than so much of the VM's memory. */
+static void requests_are_bounded(void **state)
+{
+    struct seg seg[] = {{HEADER, 16, false}, {STATUS, 1, true}};
+    unsigned before, done = 0;
+
+    setup(DRIVER_ALL_FEATURES);
+    driver_reset(&d);
+    assert_true(driver_negotiate(&d, DRIVER_ALL_FEATURES & driver_offered(&d)));
+    for (unsigned q = 0; q < 2; q++)
+        driver_queue_setup(&d, q, 256);
+    driver_write(&d, d.common + COMMON_DEVICE_STATUS, driver_status(&d) | VIRTIO_STATUS_DRIVER_OK, 1);
+    driver_run(&d);
+    header(0, VIRTIO_BLK_T_FLUSH, 0);
+    b.disk.hold = true;
+    before = d.plat.allocations;
+    for (unsigned i = 0; i < 128; i++) {
+        driver_add(&d, 0, seg, 2);
+        driver_add(&d, 1, seg, 2);
+    }
+    driver_kick(&d, 0);
+    driver_kick(&d, 1);
+    driver_run(&d);
+    assert_int_equal(b.disk.pending_count, 128);
+    assert_in_range(d.plat.allocations, before, before + 128);
+    assert_false(driver_needs_reset(&d));
+    while (b.disk.pending_count) {
+        fake_disk_complete(&b.disk);
+        driver_run(&d);
+    }
+    for (unsigned q = 0; q < 2; q++)
+        done += driver_used_count(&d, q);
+    assert_int_equal(done, 256);
+    driver_finish(&d);
+}
+
 static void no_memory_for_requests(void **state)
 {
     setup(DRIVER_ALL_FEATURES);
@@ -349,6 +534,7 @@ static void no_memory_for_requests(void **state)
     driver_kick(&d, 0);
     driver_run(&d);
     d.plat.fail_after = 0;
+    fake_disk_complete(&b.disk);
     driver_start(&d, DRIVER_ALL_FEATURES);
     b.disk.hold = false;
     assert_int_equal(request(VIRTIO_BLK_T_FLUSH, 0, 0), VIRTIO_BLK_S_OK);
@@ -389,7 +575,13 @@ int main(void)
         cmocka_unit_test(read_only_disk),
         cmocka_unit_test(more_in_flight_than_the_queue_has),
         cmocka_unit_test(reset_in_flight),
+        cmocka_unit_test(power_on_in_flight),
+        cmocka_unit_test(memory_not_ready),
         cmocka_unit_test(several_queues),
+        cmocka_unit_test(queues_take_turns),
+        cmocka_unit_test(status_not_ready),
+        cmocka_unit_test(little_memory_for_requests),
+        cmocka_unit_test(requests_are_bounded),
         cmocka_unit_test(no_memory_for_requests),
         cmocka_unit_test(bad_backends),
     };

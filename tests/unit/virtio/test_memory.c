@@ -169,6 +169,48 @@ static void list_too_long(void **state)
     driver_finish(&d);
 }
 
+/* As many pieces as a buffer has, which cut entries in two. */
+static void list_in_pieces(void **state)
+{
+    struct seg seg[VIRTQ_MAX_CHAIN];
+    unsigned n = 0, at = 0;
+
+    setup(DRIVER_ALL_FEATURES);
+    for (unsigned i = 0; i < 1000; i++) /* pages that do not follow on one another */
+        store_le32(driver_ram(&d, DRIVER_DATA + i * 4), 0x500 + (i * 2) % 0x200 + i / 0x100 % 2);
+    for (; at < 4000; n++) {
+        seg[n] = (struct seg){DRIVER_DATA + at, MIN(n % 60 + 1, 4000 - at), false};
+        at += seg[n].len;
+    }
+    driver_add_indirect(&d, VIRTIO_BALLOON_INFLATE, seg, n);
+    driver_kick(&d, VIRTIO_BALLOON_INFLATE);
+    driver_run(&d);
+    assert_int_equal(driver_used_count(&d, VIRTIO_BALLOON_INFLATE), 1);
+    assert_int_equal(b.discards, 1000);
+    driver_finish(&d);
+}
+
+/* Long lists are worked off with pauses between, in which others have their turns. */
+static void lists_in_turns(void **state)
+{
+    struct seg seg = {DRIVER_DATA, 4096 * 4, false};
+    unsigned turns = 0;
+
+    setup(DRIVER_ALL_FEATURES);
+    for (unsigned i = 0; i < 4096; i++)
+        store_le32(driver_ram(&d, DRIVER_DATA + i * 4), 0x500 + i * 2 % 0x300);
+    for (unsigned i = 0; i < 8; i++)
+        driver_add(&d, VIRTIO_BALLOON_INFLATE, &seg, 1);
+    driver_kick(&d, VIRTIO_BALLOON_INFLATE);
+    for (; fake_plat_run_one(&d.plat); turns++) {
+        assert_in_range(b.discards, 0, 4096 + 1023);
+        b.discards = 0;
+    }
+    assert_in_range(turns, 8, 9);
+    assert_int_equal(driver_used_count(&d, VIRTIO_BALLOON_INFLATE), 8);
+    driver_finish(&d);
+}
+
 static void list_with_a_ragged_end(void **state)
 {
     struct seg seg = {DRIVER_DATA, 7, false};
@@ -292,6 +334,7 @@ int main(void)
         cmocka_unit_test(free_page_reporting),  cmocka_unit_test(statistics),
         cmocka_unit_test(pages_that_are_not),   cmocka_unit_test(pages_of_rom),
         cmocka_unit_test(list_too_long),        cmocka_unit_test(list_with_a_ragged_end),
+        cmocka_unit_test(list_in_pieces),       cmocka_unit_test(lists_in_turns),
         cmocka_unit_test(report_more_than_all), cmocka_unit_test(report_without_the_feature),
         cmocka_unit_test(statistics_cut_short), cmocka_unit_test(no_discard_here),
         cmocka_unit_test(random_bytes),         cmocka_unit_test(random_greed),

@@ -137,6 +137,57 @@ static void starves_and_resumes(void **state)
     driver_finish(&d);
 }
 
+/* A driver that says what it adds only where the device wants to hear of it (virtio 1.2, section 2.7.10). */
+static void add_and_kick_if_wanted(uint32_t len, unsigned i)
+{
+    const struct driver_queue *dq = &d.queue[RX];
+    struct seg seg = {DRIVER_DATA + i * 0x10000, len, true};
+    uint16_t before = dq->avail_idx, event;
+
+    driver_add(&d, RX, &seg, 1);
+    event = load_le16(driver_ram(&d, dq->used + 4 + 8 * (uint64_t)dq->size));
+    if ((uint16_t)(dq->avail_idx - event - 1) < (uint16_t)(dq->avail_idx - before))
+        driver_kick(&d, RX);
+    driver_run(&d);
+}
+
+/* Some buffers are there, but too few: the device must hear of the next one all the same. */
+static void starves_beside_some_buffers(void **state)
+{
+    for (unsigned some = 0; some < 3; some++) {
+        setup(DRIVER_ALL_FEATURES);
+        if (some)
+            rx_buffers(some, 512);
+        assert_false(receive(1500));
+        for (unsigned i = some; i < 3; i++) {
+            assert_int_equal(b.net.resumed, i - some);
+            add_and_kick_if_wanted(512, i);
+            assert_int_equal(b.net.resumed, i - some + 1);
+            assert_int_equal(receive(1500), i == 2);
+        }
+        assert_int_equal(driver_used_count(&d, RX), 3);
+        driver_finish(&d);
+    }
+}
+
+/* The same with a buffer whose memory takes time to be made. */
+static void waits_for_memory(void **state)
+{
+    setup(DRIVER_ALL_FEATURES);
+    rx_buffers(2, 2048);
+    b.net.resumed = 0;
+    d.plat.not_ready = 2;
+    assert_false(receive(1500));
+    driver_run(&d);
+    assert_int_equal(b.net.resumed, 1);
+    assert_false(receive(1500));
+    driver_run(&d);
+    assert_int_equal(b.net.resumed, 2);
+    assert_true(receive(1500));
+    assert_int_equal(driver_used_count(&d, RX), 1);
+    driver_finish(&d);
+}
+
 static void nobody_home(void **state)
 {
     bench_make(&d, &b, KIND_NET);
@@ -298,6 +349,8 @@ int main(void)
         cmocka_unit_test(receives_into_one_buffer),
         cmocka_unit_test(receives_into_many_buffers),
         cmocka_unit_test(starves_and_resumes),
+        cmocka_unit_test(starves_beside_some_buffers),
+        cmocka_unit_test(waits_for_memory),
         cmocka_unit_test(nobody_home),
         cmocka_unit_test(offloads_pass_headers),
         cmocka_unit_test(frames_too_short),

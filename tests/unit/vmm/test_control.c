@@ -14,47 +14,49 @@
 
 #include "vmm/control.h"
 #include "vmm/loop.h"
+#include "vmm/plat-linux.h"
 
 struct fixture {
     struct loop *loop;
+    struct plat plat;
     struct control *control;
     struct loop_timer stop;
     int fd;
     char buf[65536];
 };
 
-static json_t *cmd_echo(void *host, json_t *args, struct error *err)
+static void cmd_echo(struct control_call *call)
 {
-    return json_incref(json_object_get(args, "value"));
+    json_put_value(call->out, json_member(call->args, "value"));
 }
 
-static json_t *cmd_fail(void *host, json_t *args, struct error *err)
+static void cmd_fail(struct control_call *call)
 {
-    error_set(err, EINVAL, "it failed");
-    return NULL;
+    json_put_text(call->out, "not to be seen");
+    error_set(call->err, EINVAL, "it failed");
 }
 
-static json_t *cmd_nothing(void *host, json_t *args, struct error *err)
+static void cmd_nothing(struct control_call *call)
 {
-    return NULL;
 }
 
-static json_t *cmd_large(void *host, json_t *args, struct error *err)
+static void cmd_large(struct control_call *call)
 {
-    char *text = malloc(MIB(1) + 1);
-    json_t *value;
+    char *text = malloc(MIB(1));
 
     memset(text, 'x', MIB(1));
-    text[MIB(1)] = 0;
-    value = json_string(text);
+    json_put_bytes(call->out, text, MIB(1));
     free(text);
-    return value;
 }
 
-static const struct qmp_command commands[] = {
-    {"echo", "!value other", cmd_echo}, {"fail", NULL, cmd_fail}, {"nothing", NULL, cmd_nothing},
-    {"large", NULL, cmd_large},         {NULL, NULL, NULL},
+static const struct control_command commands[] = {
+    {"echo", "!value other", CONTROL_HOST, cmd_echo},
+    {"fail", NULL, CONTROL_HOST, cmd_fail},
+    {"nothing", NULL, CONTROL_HOST, cmd_nothing},
+    {"large", NULL, CONTROL_HOST, cmd_large},
+    {NULL, NULL, CONTROL_HOST, NULL},
 };
+static const struct control_command *const tables[] = {commands, NULL};
 
 static void quit(void *opaque)
 {
@@ -110,7 +112,9 @@ static int setup(void **state)
 
     f->loop = loop_create(&err);
     f->stop = (struct loop_timer){.fn = quit, .opaque = f->loop};
-    f->control = control_create(&(struct control_config){.loop = f->loop, .commands = commands}, &err);
+    f->plat.ops = &plat_linux_ops;
+    f->control =
+        control_create(&(struct control_config){.loop = f->loop, .plat = &f->plat, .commands = tables}, &err);
     assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair), 0);
     f->fd = pair[0];
     assert_int_equal(control_adopt(f->control, pair[1]), 0);
@@ -217,8 +221,9 @@ static void test_long_names(void **state)
 static void test_floods(void **state)
 {
     struct fixture *f = *state;
-    size_t len = QMP_MAX_OBJECT * 2;
+    size_t len = JSON_MAX_TEXT * 2;
     char *text = malloc(len);
+    const char *said;
 
     negotiate(f);
     memset(text, '[', len); /* garbage without an end */
@@ -232,7 +237,10 @@ static void test_floods(void **state)
     memset(text, ' ', len);
     say_bytes(f, text, len);
     say(f, "\n");
-    assert_non_null(strstr(say(f, "{\"execute\":\"nothing\"}"), "{\"return\":{}}\r\n"));
+    said = say(f, "{\"execute\":\"nothing\"}");
+    for (unsigned i = 0; i < 1000 && !*said; i++) /* it reads the blanks first, under a sanitizer slowly */
+        said = answer(f);
+    assert_non_null(strstr(said, "{\"return\":{}}\r\n"));
     free(text);
 }
 
@@ -259,11 +267,12 @@ static void test_events(void **state)
     struct fixture *f = *state;
 
     answer(f);
-    control_event(f->control, "STOP", NULL); /* not negotiated: not told */
+    control_event(f->control, VM_EVENT_STOP, 0, NULL); /* not negotiated: not told */
     assert_string_equal(answer(f), "");
     say(f, "{\"execute\":\"qmp_capabilities\"}");
-    control_event(f->control, "SHUTDOWN", json_pack("{s:b}", "guest", 1));
-    assert_non_null(strstr(answer(f), "\"event\":\"SHUTDOWN\",\"data\":{\"guest\":true}}\r\n"));
+    control_event(f->control, VM_EVENT_SHUTDOWN, VM_SHUTDOWN_GUEST, NULL);
+    assert_non_null(strstr(
+        answer(f), "\"event\":\"SHUTDOWN\",\"data\":{\"guest\":true,\"reason\":\"guest-shutdown\"}}\r\n"));
     assert_int_equal(strncmp(f->buf, "{\"timestamp\":{\"seconds\":", 23), 0);
 }
 
@@ -277,7 +286,7 @@ static void test_two_clients(void **state)
     negotiate(f);
     f->fd = pair[0];
     negotiate(f);
-    control_event(f->control, "RESET", NULL);
+    control_event(f->control, VM_EVENT_RESET, 1, NULL);
     assert_non_null(strstr(answer(f), "RESET"));
     close(f->fd); /* one leaves, the other stays */
     f->fd = first;

@@ -58,7 +58,10 @@ static void test_timers(void **state)
     loop_timer_clear(loop, &tb);
     loop_clock_set(loop, now + 15000000);
     run(loop);
-    assert_string_equal(r.order, "akc");
+    assert_int_equal(r.n, 3);
+    assert_non_null(strchr(r.order, 'k')); /* anywhere: all are due at once on a host that is late */
+    assert_non_null(strchr(r.order, 'c'));
+    assert_true(strchr(r.order, 'a') < strchr(r.order, 'c') && strchr(r.order, 'a'));
     assert_true(loop_now(loop) >= now + 30000000);
 
     /* the past fires at once; a moved timer fires once */
@@ -173,7 +176,7 @@ static void *sleep_often(void *opaque)
 
     for (unsigned i = 0; i < ROUNDS; i++) {
         while (!__atomic_exchange_n(&s->vcpu.cpu.request, 0, __ATOMIC_SEQ_CST))
-            plat->ops->vcpu_wait(plat, &s->vcpu);
+            plat->ops->vcpu_wait(plat, &s->vcpu, ~0U);
         __atomic_store_n(&s->done, i + 1, __ATOMIC_SEQ_CST);
     }
     return NULL;

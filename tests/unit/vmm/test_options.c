@@ -7,7 +7,7 @@
 
 #include <cmocka.h>
 
-#include "vmm/boot/boot.h"
+#include "boot/boot.h"
 #include "vmm/options.h"
 
 #define MAX_WORDS 16
@@ -146,10 +146,10 @@ static void test_defaults(void **state)
 
     (void)state;
     assert_int_equal(parse(&o, "--kernel k", &err), 0);
-    assert_string_equal(o.kernel, "k");
-    assert_int_equal(o.memory, MIB(512));
-    assert_int_equal(o.cpus, 1);
-    assert_true(o.rng && o.balloon && !o.snapshot && !o.no_reboot);
+    assert_string_equal(o.machine.kernel, "k");
+    assert_int_equal(o.machine.memory, MIB(512));
+    assert_int_equal(o.machine.cpus, 1);
+    assert_true(o.machine.rng && o.machine.balloon && !o.snapshot && !o.machine.no_reboot);
     assert_int_equal(o.disk_count + o.net_count + o.console_count, 0);
     options_finish(&o);
 }
@@ -166,13 +166,13 @@ static void test_everything(void **state)
               "--cpus 0x4 --engine interp",
               &err),
         0);
-    assert_int_equal(o.initrd_count, 2);
-    assert_null(o.initrd[0].cmdline);
-    assert_string_equal(o.initrd[1].path, "b");
-    assert_string_equal(o.initrd[1].cmdline, "x y,z");
-    assert_string_equal(o.append, "console=ttyS0 quiet");
-    assert_int_equal(o.memory, GIB(2));
-    assert_int_equal(o.cpus, 4);
+    assert_int_equal(o.machine.initrd_count, 2);
+    assert_null(o.machine.initrd[0].cmdline);
+    assert_string_equal(o.machine.initrd[1].path, "b");
+    assert_string_equal(o.machine.initrd[1].cmdline, "x y,z");
+    assert_string_equal(o.machine.append, "console=ttyS0 quiet");
+    assert_int_equal(o.machine.memory, GIB(2));
+    assert_int_equal(o.machine.cpus, 4);
     assert_int_equal(o.engine, ENGINE_INTERP);
     options_finish(&o);
 
@@ -183,7 +183,7 @@ static void test_everything(void **state)
               "--console pty --rng off",
               &err),
         0);
-    assert_true(o.disk[0].read_only && o.disk[0].format == DISK_RAW && o.snapshot && !o.rng);
+    assert_true(o.disk[0].read_only && o.disk[0].format == DISK_RAW && o.snapshot && !o.machine.rng);
     assert_string_equal(o.disk[0].serial, "S1");
     assert_int_equal(o.net[0].forward_count, 2);
     assert_string_equal(o.net[0].forward[0], "tcp:2222-:22");
@@ -245,13 +245,13 @@ static void test_file(void **state)
     snprintf(line, sizeof(line), "--memory 64M %s --net none", path);
     assert_int_equal(parse(&o, line, &err), 0);
     snprintf(expected, sizeof(expected), "%s/vmlinuz", folder);
-    assert_string_equal(o.kernel, expected);
-    assert_string_equal(o.append, "console=ttyS0  a=b ");
-    assert_int_equal(o.memory, MIB(64)); /* the command line wins, wherever the file stands */
+    assert_string_equal(o.machine.kernel, expected);
+    assert_string_equal(o.machine.append, "console=ttyS0  a=b ");
+    assert_int_equal(o.machine.memory, MIB(64)); /* the command line wins, wherever the file stands */
     assert_string_equal(o.disk[0].path, "/abs/disk.img");
     snprintf(expected, sizeof(expected), "%s/rel.img", folder);
     assert_string_equal(o.disk[1].path, expected);
-    assert_true(o.snapshot && !o.rng);
+    assert_true(o.snapshot && !o.machine.rng);
     assert_int_equal(o.net_count, 0);
     options_finish(&o);
 }
@@ -319,13 +319,13 @@ static void test_kernel_word(void **state)
     write_file(path, mark, strlen(mark));
 
     assert_int_equal(parse(&o, a, &err), 0);
-    assert_string_equal(o.kernel, a);
+    assert_string_equal(o.machine.kernel, a);
     options_finish(&o);
 
     snprintf(line, sizeof(line), "%s %s --cpus 2", b, path);
     assert_int_equal(parse(&o, line, &err), 0);
-    assert_string_equal(o.kernel, b);
-    assert_int_equal(o.cpus, 2);
+    assert_string_equal(o.machine.kernel, b);
+    assert_int_equal(o.machine.cpus, 2);
     options_finish(&o);
 
     snprintf(line, sizeof(line), "%s %s", a, b);
@@ -335,7 +335,7 @@ static void test_kernel_word(void **state)
 
     err = (struct error){0};
     assert_int_equal(parse(&o, path, &err), 0); /* with its mark of UTF-8 */
-    assert_int_equal(o.cpus, 3);
+    assert_int_equal(o.machine.cpus, 3);
     options_finish(&o);
     unlink(a);
     unlink(b);
@@ -371,7 +371,7 @@ static void test_format_names(void **state)
         snprintf(line, sizeof(line), "--kernel k --kernel-format %s",
                  boot_protocol_name((enum boot_protocol)i));
         assert_int_equal(parse(&o, line, &err), 0);
-        assert_int_equal(o.kernel_format, i);
+        assert_int_equal(o.machine.kernel_format, i);
         options_finish(&o);
     }
 }

@@ -257,6 +257,36 @@ static void bad_configurations(void **state)
 
 /* ---- MSRs ---- */
 
+/* What the processor says of its bugs: the host's bad news and good news, nothing that the guest cannot have;
+ * software engines are free of them, whatever the host is. */
+static void arch_capabilities(void **state)
+{
+    static const uint64_t host[][2] = {
+        {0, 0},
+        {~0ULL, X86_ARCH_RDCL_NO | X86_ARCH_IBRS_ALL | X86_ARCH_RSBA | X86_ARCH_SKIP_L1DFL | X86_ARCH_SSB_NO |
+                    X86_ARCH_MDS_NO | X86_ARCH_PSCHANGE_MC_NO | X86_ARCH_TAA_NO | X86_ARCH_SBDR_SSDP_NO |
+                    X86_ARCH_FBSDP_NO | X86_ARCH_PSDP_NO | X86_ARCH_FB_CLEAR | X86_ARCH_RRSBA |
+                    X86_ARCH_BHI_NO | X86_ARCH_PBRSB_NO | X86_ARCH_GDS_NO | X86_ARCH_RFDS_NO |
+                    X86_ARCH_RFDS_CLEAR | X86_ARCH_ITS_NO},
+        {X86_ARCH_MDS_NO | BIT64(7) /* TSX_CTRL */ | BIT64(12) /* DOITM */, X86_ARCH_MDS_NO},
+    };
+    struct x86_cpuid_model m;
+
+    for (unsigned i = 0; i < ARRAY_SIZE(host) * 2; i++) {
+        struct x86_cpuid_config config = {.level = X86_CPU_V2,
+                                          .vcpus = 1,
+                                          .tsc_khz = 1000000,
+                                          .software_engine = i & 1,
+                                          .arch_capabilities = host[i / 2][0]};
+
+        assert_int_equal(x86_cpuid_build(&m, &config, NULL), 0);
+        if (i & 1)
+            assert_true(m.arch_capabilities & X86_ARCH_RDCL_NO && m.arch_capabilities & X86_ARCH_MDS_NO);
+        else
+            assert_int_equal(m.arch_capabilities, host[i / 2][1]);
+    }
+}
+
 static void check_msrs(struct flat_cpu *f, bool software)
 {
     static const uint32_t ranges[] = {0,          0x2000,     0x40000000, 0x40000200, 0x4b564d00,
@@ -348,6 +378,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(apic_bit, sys_setup, sys_teardown),
         cmocka_unit_test_setup_teardown(bad_configurations, sys_setup, sys_teardown),
         cmocka_unit_test_setup_teardown(msr_sweep, sys_setup, sys_teardown),
+        cmocka_unit_test(arch_capabilities),
         cmocka_unit_test_setup_teardown(msr_rules, sys_setup, sys_teardown),
     };
 

@@ -366,6 +366,33 @@ static void string_ports(void **state)
     assert_int_equal(REG(RSI), 0x50000);
 }
 
+static unsigned elements_left;
+
+static bool no_more_time(struct x86_cpu *cpu)
+{
+    return --elements_left == 0;
+}
+
+/* On the bare machine nobody takes the processor from it: it asks between two elements. */
+static void string_ports_yield(void **state)
+{
+    struct flat_cpu *f = *state;
+
+    sys_start(f, true, 0);
+    f->cpu.must_yield = no_more_time;
+    REG(RSI) = 0x50000;
+    REG(RCX) = 100;
+    REG(RDX) = 0x60;
+    elements_left = 7;
+    assert_int_equal(FLAT_EXEC(f, 0xf3, 0x6f), X86_AGAIN); /* rep outsd */
+    assert_int_equal(REG(RCX), 93);
+    assert_int_equal(REG(RSI), 0x50000 + 7 * 4);
+    assert_true(f->cpu.s.rip == FLAT_CODE);
+    elements_left = 93; /* the last one: it is done */
+    assert_int_equal(FLAT_EXEC(f, 0xf3, 0x6f), X86_BREAK);
+    assert_int_equal(REG(RCX), 0);
+}
+
 /* ---- debugging ---- */
 
 static enum x86_result write_dr(struct flat_cpu *f, unsigned dr, uint64_t value)
@@ -473,6 +500,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(invpcid, sys_setup, sys_teardown),
         cmocka_unit_test_setup_teardown(ports, sys_setup, sys_teardown),
         cmocka_unit_test_setup_teardown(string_ports, sys_setup, sys_teardown),
+        cmocka_unit_test_setup_teardown(string_ports_yield, sys_setup, sys_teardown),
         cmocka_unit_test_setup_teardown(debug_registers, sys_setup, sys_teardown),
         cmocka_unit_test_setup_teardown(single_step, sys_setup, sys_teardown),
         cmocka_unit_test_setup_teardown(breakpoints, sys_setup, sys_teardown),
