@@ -23,10 +23,14 @@ log: {log}
 """
 
 
-def qemu(cpus=2, memory=512, cpu=None, one_after_the_other=False):
-    """The start of a command: no screen, no monitor of QEMU's own; a reset ends it."""
-    return ["qemu-system-x86_64", "-accel", "tcg,thread=single" if one_after_the_other else "tcg", "-M", "q35", "-cpu", cpu or QEMU_CPU, "-smp", str(cpus), "-m", str(memory),
-            "-no-reboot", "-display", "none", "-monitor", "none"]
+def qemu(cpus=2, memory=512, cpu=None, parallel=False):
+    """The start of a command: no screen, no monitor of QEMU's own; a reset ends it.
+
+    parallel: its processors run at the same time. Guests must keep off the first one then: whatever processor loads
+    x87 state, TCG (7.2) turns a flag in the first one's off, and takes back what VMRUN, #VMEXIT, STGI or CLGI change
+    there at that moment. A guest so loses its nested paging, or its control block gets the host's registers."""
+    return ["qemu-system-x86_64", "-accel", "tcg" if parallel else "tcg,thread=single", "-M", "q35", "-cpu", cpu or QEMU_CPU,
+            "-smp", str(cpus), "-m", str(memory), "-no-reboot", "-display", "none", "-monitor", "none"]
 
 
 def bochs(folder, iso, com1, cpus=2, memory=512, model=None, uefi=False):

@@ -69,8 +69,8 @@ class SerialMonitor:
 class Machine:
     """batuta-hv with a configuration and the modules that it names, booted."""
 
-    def __init__(self, folder, config, modules, bed="qemu", memory=1024, cpus=2, append="", extra=(), one_after_the_other=False):
-        self.folder, self.bed, self.one_after_the_other = folder, bed, one_after_the_other
+    def __init__(self, folder, config, modules, bed="qemu", memory=1024, cpus=2, append="", extra=(), parallel=False):
+        self.folder, self.bed, self.parallel = folder, bed, parallel
         self.output = b""
         self.monitor = None
         (folder / "hv.conf").write_text(config)
@@ -89,7 +89,7 @@ class Machine:
         need("qemu-system-x86_64")
         modules = ",".join(f"{path} {name}" for name, path in files.items())
         port = self.listener.getsockname()[1]
-        return [*hv_bed.qemu(cpus, memory, one_after_the_other=self.one_after_the_other), "-serial", f"tcp:127.0.0.1:{port}",
+        return [*hv_bed.qemu(cpus, memory, parallel=self.parallel), "-serial", f"tcp:127.0.0.1:{port}",
                 "-device", "virtio-serial-pci,disable-legacy=on",
                 "-chardev", f"socket,id=c,path={self.folder}/control,server=on,wait=off",
                 "-device", "virtserialport,chardev=c,name=batuta.control",
