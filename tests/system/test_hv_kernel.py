@@ -29,7 +29,7 @@ def run(*arguments, until, timeout, status=0):
 
 
 def selftest(*arguments, cpus, timeout=60, append="selftest log=debug"):
-    text = run("--append", append, *arguments, until=r"selftest: \d+ passed, \d+ failed\r?\n|panic", timeout=timeout)
+    text = run("--parallel", "--append", append, *arguments, until=r"selftest: \d+ passed, \d+ failed\r?\n|panic", timeout=timeout)
     assert "selftest: 12 passed, 0 failed" in text, text
     assert f"batuta-hv on {cpus} processor" in text
     return text

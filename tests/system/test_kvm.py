@@ -48,7 +48,7 @@ def nested(tmp_path):
 
     def start(outer, files=()):
         initrd = make_initrd(tmp_path, outer, files)
-        console = Console([QEMU, "-accel", "tcg", "-cpu", "EPYC,+svm,+npt,-smap", "-smp", "2", "-m", "1024", "-display", "none",
+        console = Console([QEMU, "-accel", "tcg", "-cpu", "EPYC,+svm,+npt,-smap", "-smp", "3", "-m", "1024", "-display", "none",
                            "-serial", "stdio", "-monitor", "none", "-no-reboot", "-kernel", GUESTS / "vmlinuz", "-initrd",
                            initrd, "-append", "console=ttyS0 panic=-1 quiet"])
         started.append(console)
