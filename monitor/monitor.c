@@ -137,7 +137,7 @@ static void tell_events(struct monitor *m, uint64_t *until)
 
 uint64_t monitor_step(struct monitor *m, uint64_t now)
 {
-    uint64_t until = MONITOR_NEVER;
+    uint64_t until = MONITOR_NEVER, due;
 
     m->now = now;
     port_service(&m->terminal);
@@ -146,8 +146,12 @@ uint64_t monitor_step(struct monitor *m, uint64_t now)
     consoles_show(m, &until);
     port_flush(&m->terminal);
     port_flush(&m->management);
-    until = MIN(until, consoles_due(m));
-    return MIN(until, MIN(port_due(&m->terminal), port_due(&m->management)));
+    due = consoles_due(m);
+    until = MIN(until, due);
+    due = port_due(&m->terminal);
+    until = MIN(until, due);
+    due = port_due(&m->management);
+    return MIN(until, due);
 }
 
 static void init_events(struct monitor *m, unsigned vm)

@@ -66,7 +66,7 @@ void account_other(struct sched_group *group, uint64_t ns, bool kept, uint64_t n
 uint64_t account_lease(struct sched_entity *entity, uint64_t now, uint64_t *start)
 {
     struct sched_group *group = entity->group;
-    uint32_t cap = get(&group->cap), awake = MAX(get(&group->awake), 1U);
+    uint32_t cap = get(&group->cap), awake = awake_of(group);
     uint64_t piece, begin, old = get(&group->cap_free);
 
     if (!cap)

@@ -147,8 +147,10 @@ static void timer_expired(struct sched *sched, struct sched_queue *queue, struct
         queue_remove(sched, queue, entity);
         queue_add(sched, queue, entity, now, QUEUE_MOVED);
     } else {
+        uint64_t due = get(&group->due);
+
         if (get(&group->reservation)) /* a sibling ran elsewhere meanwhile */
-            heap_insert(&queue->timers, &entity->timer, MAX(get(&group->due), now + 1));
+            heap_insert(&queue->timers, &entity->timer, MAX(due, now + 1));
         return;
     }
     queue->resched |= !queue->current || queue_prefers(queue, entity);

@@ -58,7 +58,9 @@ static inline void entity_set_where(struct sched_entity *entity, enum sched_wher
 
 static inline uint32_t awake_of(const struct sched_group *group)
 {
-    return MAX(get(&group->awake), 1U);
+    uint32_t awake = get(&group->awake);
+
+    return MAX(awake, 1U);
 }
 
 static inline uint64_t vtime_of(const struct sched_group *group, uint64_t ns)

@@ -193,7 +193,8 @@ int vdev_queue(struct vdev *v, unsigned index, struct vqueue *q, unsigned max_si
     if (index >= v->queue_count)
         return error_set(err, ENODEV, "PCI %s: the virtio device has no queue %u", v->pci->name, index);
     common_write(v, QUEUE_SELECT, index, 2);
-    size = MIN((unsigned)common_read(v, QUEUE_SIZE, 2), MIN(max_size, VQUEUE_MAX_SIZE));
+    size = (unsigned)common_read(v, QUEUE_SIZE, 2);
+    size = MIN(size, MIN(max_size, VQUEUE_MAX_SIZE));
     if (!size || (room > 1 && !vdev_has(v, VDEV_F_INDIRECT) && size < room))
         return error_set(err, ENODEV, "PCI %s: queue %u of the virtio device is too small", v->pci->name,
                          index);

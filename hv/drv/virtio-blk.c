@@ -199,8 +199,8 @@ static int config_read_all(struct host_blk *blk, struct error *err)
         return error_set(err, ENODEV, "PCI %s: a disk of %llu sectors", v->pci->name,
                          (unsigned long long)sectors);
     d->size = ALIGN_DOWN(sectors * SECTOR, (uint64_t)d->block_size);
-    d->max_segments = vdev_has(v, F_SEG_MAX) ? MIN(most, (unsigned)vdev_config(v, SEG_MAX, 4)) : 1;
-    d->max_segments = MAX(d->max_segments, 1U);
+    d->max_segments = vdev_has(v, F_SEG_MAX) ? (unsigned)vdev_config(v, SEG_MAX, 4) : 1;
+    d->max_segments = MIN(most, MAX(d->max_segments, 1U));
     d->read_only = vdev_has(v, F_RO);
     d->max_discard = piece_limit(blk, F_DISCARD, MAX_DISCARD_SECTORS);
     d->max_write_zeroes = piece_limit(blk, F_WRITE_ZEROES, MAX_WRITE_ZEROES_SECTORS);

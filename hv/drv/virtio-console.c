@@ -433,7 +433,8 @@ static int console_init_all(struct console *con, struct error *err)
     int r = 0;
 
     con->multiport = vdev_has(&con->vdev, F_MULTIPORT);
-    con->port_count = con->multiport ? (unsigned)MIN(vdev_config(&con->vdev, MAX_NR_PORTS, 4), MAX_PORTS) : 1;
+    con->port_count = con->multiport ? (unsigned)vdev_config(&con->vdev, MAX_NR_PORTS, 4) : 1;
+    con->port_count = MIN(con->port_count, MAX_PORTS);
     for (unsigned i = 0; i < con->port_count && r == 0; i++)
         r = port_init(con, i, err);
     if (r == 0 && con->multiport)

@@ -55,10 +55,12 @@ static size_t op_write(struct chardev *chardev, const uint8_t *buf, size_t len)
 static void type(void *opaque)
 {
     struct console *c = opaque;
-    size_t left = c->typing ? strlen(c->typing) : 0;
+    size_t left = c->typing ? strlen(c->typing) : 0, taken;
 
-    if (left && c->chardev.receive)
-        c->typing += MIN(left, c->chardev.receive(c->chardev.device, (const uint8_t *)c->typing, left));
+    if (left && c->chardev.receive) {
+        taken = c->chardev.receive(c->chardev.device, (const uint8_t *)c->typing, left);
+        c->typing += MIN(left, taken);
+    }
     look(c);
 }
 
