@@ -182,3 +182,8 @@ def beds():
     chosen = os.environ.get("BATUTA_HV_BEDS", "qemu").split()
     assert set(chosen) <= set(BEDS), f"BATUTA_HV_BEDS: one of {' '.join(BEDS)}"
     return chosen
+
+
+def bed_params():
+    """For a fixture: what runs in Bochs does so beside what runs in QEMU, as it takes far longer."""
+    return [pytest.param(bed, marks=pytest.mark.xdist_group("hv" if bed == "qemu" else "hv-bochs")) for bed in beds()]

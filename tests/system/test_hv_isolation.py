@@ -274,7 +274,7 @@ def modules(tmp_path_factory):
     return {"hostile.elf": HOSTILE.build(folder / "hostile.elf"), "isolation.elf": ISOLATION.build(folder / "isolation.elf")}
 
 
-@pytest.fixture(scope="module", params=hv.beds())
+@pytest.fixture(scope="module", params=hv.bed_params())
 def bed(request, tmp_path_factory, modules):
     b = Bed(request.param, tmp_path_factory.mktemp(f"hv-{request.param}"), modules, parallel=request.param == "qemu")
     yield b
