@@ -17,11 +17,11 @@
 #define ARRAY_SIZE(a) (sizeof(a) / sizeof((a)[0]))
 
 /* Each evaluates one of its arguments twice: nothing that changes, or has an effect. */
-#define MIN(a, b)     ((a) < (b) ? (a) : (b))
-#define MAX(a, b)     ((a) > (b) ? (a) : (b))
+#define MIN(a, b) ((a) < (b) ? (a) : (b))
+#define MAX(a, b) ((a) > (b) ? (a) : (b))
 
-#define BIT(n)        (1U << (n))
-#define BIT64(n)      (1ULL << (n))
+#define BIT(n)    (1U << (n))
+#define BIT64(n)  (1ULL << (n))
 
 /* Rounds to a multiple of n, a power of two. */
 #define ALIGN_DOWN(x, n) ((x) & ~((__typeof__(x))(n)-1))
