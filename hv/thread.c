@@ -244,11 +244,16 @@ struct thread *thread_create(const char *name, struct sched_group *group, struct
     return t;
 }
 
-void thread_join(struct thread *t)
+void thread_wait_end(struct thread *t)
 {
     __atomic_store_n(&t->joiner, thread_this(), __ATOMIC_SEQ_CST);
     while (!__atomic_load_n(&t->finished, __ATOMIC_SEQ_CST))
         thread_wait();
+}
+
+void thread_join(struct thread *t)
+{
+    thread_wait_end(t);
     while (__atomic_load_n(&t->on_cpu, __ATOMIC_ACQUIRE) != -1)
         cpu_pause();
     sched_entity_finish(&hv_sched, &t->entity);

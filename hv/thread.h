@@ -41,7 +41,9 @@ extern struct sched_group hv_group;
 /* Ready to run, in the group. NULL: no memory. */
 struct thread *thread_create(const char *name, struct sched_group *group, struct memory_account *account,
                              void (*fn)(void *arg), void *arg);
-/* Waits for the thread's end, and frees it. */
+/* Waits for the thread's end; it may still be woken. By one thread, its owner. */
+void thread_wait_end(struct thread *thread);
+/* The same, and frees it. */
 void thread_join(struct thread *thread);
 
 struct thread *thread_this(void);

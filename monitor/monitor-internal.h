@@ -29,11 +29,11 @@ struct console {
 
     struct plat_lock lock; /* guards all up to the next comment */
     uint8_t *ring;
-    uint64_t written, shown; /* bytes ever */
-    uint64_t dropped;        /* the hypervisor's own lines for which there was no room */
-    bool waiting;            /* the device has more */
-    bool polled;             /* the monitor comes by itself: it need not be woken */
-    uint64_t polled_to;
+    uint64_t written, shown;       /* bytes ever */
+    uint64_t dropped;              /* the hypervisor's own lines for which there was no room */
+    bool waiting;                  /* the device has more */
+    bool polled;                   /* the monitor comes by itself: it need not be woken */
+    uint64_t polled_to, polled_at; /* what it saw then, and when */
     uint8_t in[CONSOLE_INPUT];
     unsigned in_len;
     struct plat *plat; /* NULL: there is no VM */

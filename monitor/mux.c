@@ -351,16 +351,19 @@ void consoles_show(struct monitor *m, uint64_t *until)
 }
 
 /* Will there be more soon? Then we come back by ourselves. */
-static bool poll_again(struct console *c)
+static uint64_t poll_again(struct console *c, uint64_t now)
 {
-    bool more;
+    uint64_t due;
 
     monitor_lock(c->monitor, &c->lock);
-    more = c->written != c->polled_to;
-    c->polled_to = c->written;
-    c->polled = more;
+    if (!c->polled || now - c->polled_at >= POLL_NS) {
+        c->polled = c->written != c->polled_to;
+        c->polled_to = c->written;
+        c->polled_at = now;
+    }
+    due = c->polled ? c->polled_at + POLL_NS : MONITOR_NEVER;
     monitor_unlock(c->monitor, &c->lock);
-    return more;
+    return due;
 }
 
 uint64_t consoles_due(struct monitor *m)
@@ -368,8 +371,9 @@ uint64_t consoles_due(struct monitor *m)
     uint64_t due = MONITOR_NEVER;
 
     for (unsigned i = 0; i <= m->vm_count; i++) {
-        if (poll_again(console_at(m, i)))
-            due = m->now + POLL_NS;
+        uint64_t again = poll_again(console_at(m, i), m->now);
+
+        due = MIN(due, again);
     }
     return due;
 }

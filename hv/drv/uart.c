@@ -22,6 +22,7 @@
 
 #define FIFO      16U
 #define FILLS     16U
+#define ROUNDS    64U
 #define QUEUE     2048U
 
 static struct uart {
@@ -113,8 +114,9 @@ static void on_interrupt(void *opaque)
 {
     struct uart *u = opaque;
     bool room = false;
+    unsigned round;
 
-    for (unsigned i = 0; i < 64; i++) {
+    for (round = 0; round < ROUNDS; round++) {
         uint8_t reason = inb(u->port + UART_IIR);
 
         if (reason & IIR_NONE)
@@ -128,6 +130,12 @@ static void on_interrupt(void *opaque)
         room |= u->short_of_room && u->count < QUEUE / 2;
         if (room)
             u->short_of_room = false;
+        spin_unlock(&u->lock);
+    }
+    if (round == ROUNDS) { /* others' turn; turned on again, it raises what is pending */
+        spin_lock(&u->lock);
+        outb(u->port + UART_IER, 0);
+        set_interrupts(u);
         spin_unlock(&u->lock);
     }
     if (room && u->chardev.writable)

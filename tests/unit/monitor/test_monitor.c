@@ -187,6 +187,21 @@ static void test_rate(void **state)
     assert_in_range(len, 40 << 10, 60 << 10);
 }
 
+/* Who writes byte by byte wakes the monitor for the first, and then it comes by itself. */
+static void test_few_wakes(void **state)
+{
+    struct fixture *f = *state;
+    unsigned before;
+
+    fixture_run(f, SECOND);
+    before = f->wakes;
+    for (int i = 0; i < 1000; i++) {
+        fixture_write(f, WEB, "x", 1);
+        fixture_run(f, MS / 100);
+    }
+    assert_in_range(f->wakes - before, 1, 3);
+}
+
 /* A terminal that takes nothing any more: after a while nobody waits for it, and it is told later. */
 static void test_stuck_terminal(void **state)
 {
@@ -571,6 +586,7 @@ int main(void)
         TEST(test_random_output),
         TEST(test_flood),
         TEST(test_rate),
+        TEST(test_few_wakes),
         TEST(test_stuck_terminal),
         TEST(test_own_log),
         cmocka_unit_test(test_greeting),
