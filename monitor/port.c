@@ -7,6 +7,7 @@
 #include "monitor/monitor-internal.h"
 
 #define MAX_UNSENT  MIB(4)
+#define KEPT        KIB(16) /* of the room for what is unsent; more only as long as it is needed */
 #define PATIENCE_NS 2000000000ULL /* a port that takes nothing for so long is stuck */
 #define TURNS       4U
 #define QUIET_NS    500000000ULL   /* the prompt comes back */
@@ -80,6 +81,15 @@ void port_say(struct port *p, const char *fmt, ...)
     port_put(p, at, text_length(at));
 }
 
+static void give_back(struct port *p)
+{
+    struct plat *plat = p->monitor->config.plat;
+
+    plat->ops->free(plat, p->out);
+    p->out = NULL;
+    p->out_room = p->out_at = p->out_len = 0;
+}
+
 /* Has nobody come or gone that we do not know of? What is left is not for the next one. */
 static bool same_client(struct port *p)
 {
@@ -104,6 +114,8 @@ void port_flush(struct port *p)
     }
     if (p->chardev && !p->stuck && port_unsent(p) && p->monitor->now - p->progress > PATIENCE_NS)
         p->stuck = true;
+    if (!port_unsent(p) && p->out_room > KEPT)
+        give_back(p);
 }
 
 static void session_send(struct control_session *session, const char *text, size_t len)
