@@ -7,7 +7,7 @@
 #include "monitor/monitor-internal.h"
 
 #define MAX_UNSENT  MIB(4)
-#define KEPT        KIB(16) /* of the room for what is unsent; more only as long as it is needed */
+#define KEPT        KIB(16)       /* of the room for what is unsent; more only as long as it is needed */
 #define PATIENCE_NS 2000000000ULL /* a port that takes nothing for so long is stuck */
 #define TURNS       4U
 #define QUIET_NS    500000000ULL   /* the prompt comes back */

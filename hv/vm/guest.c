@@ -138,8 +138,8 @@ static int start_vcpus(struct guest *g, struct error *err)
 
 /* ---- the end ---- */
 
-/* Threads that were made end once the VM is off, whether or not it ever ran. None goes before all have ended: until
- * then they wake each other. */
+/* Threads that were made end once the VM is off, whether or not it ever ran. None goes before all have ended:
+ * until then they wake each other. */
 static void join_vcpus(struct guest *g)
 {
     for (unsigned i = 0; i < VM_MAX_VCPUS; i++) {
