@@ -95,7 +95,7 @@ def test_demo_by_uefi(tmp_path, iso):
         everything_is_up(demo)
 
 
-@pytest.mark.skipif(os.environ.get("BATUTA_HV") != "all", reason="BATUTA_HV=all runs it, for a quarter of an hour each")
+@pytest.mark.skipif(os.environ.get("BATUTA_HV") != "all", reason="BATUTA_HV=all runs it, for minutes each")
 @pytest.mark.parametrize("bed", ["haswell", "ryzen"])
 def test_demo_elsewhere(tmp_path, iso, bed):
     """VT-x, and AMD-V as another emulator has it: the same ISO, and a Linux VM at its shell."""
