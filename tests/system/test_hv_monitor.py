@@ -73,9 +73,14 @@ class Machine:
             self.at = found.end()
             return before
 
-    def type(self, keys, pattern=r"batuta> $"):
+    def type(self, keys, pattern):
         self.process.stdin.write(keys.encode())
         return self.wait_for(pattern)
+
+    def ask(self, command, answer=""):
+        """What is answered, up to the next prompt: one from before these keys, which may come late, is not it."""
+        self.type(command + "\r", re.escape(command) + r"\r\n")
+        return self.wait_for(answer + r"(?s:.*)\bbatuta> $")
 
     def control(self, *words):
         return batuta("ctl", self.socket, *words)
@@ -98,15 +103,15 @@ def machine(tmp_path):
 def test_prompt(machine):
     """The owner types; what was wrong with a VM is said in the list and in the log."""
     machine.type("\r", "batuta> \r\nbatuta> $")
-    table = machine.type("list\r")
+    table = machine.ask("list")
     assert re.search(r"^VM +STATE +VCPUS +MEMORY", table, re.M) and re.search(r"^web +off +1 +64 MiB", table, re.M)
-    assert re.search(r"^ +1 +1 ", machine.type("host\r"), re.M)  # the second processor
-    assert "usage: start NAME" in machine.type("start\r")
-    machine.type("start web\r", r"web: .*\r\n")
-    assert "The guest is off" in machine.type("reset db\r")
-    assert "There is no VM 'mail'" in machine.type("attach mail\r")
-    assert "] ready" in machine.type("log\r")
-    answer = machine.type('{"execute":"query-status","arguments":{"vm":"web"},"id":[1]}\r', r'"return":.*"id":\[1\]}\r\n')
+    assert re.search(r"^ +1 +1 ", machine.ask("host"), re.M)  # the second processor
+    assert "usage: start NAME" in machine.ask("start")
+    machine.ask("start web", r"web: .*\r\n")
+    assert "The guest is off" in machine.ask("reset db")
+    assert "There is no VM 'mail'" in machine.ask("attach mail")
+    assert "] ready" in machine.ask("log")
+    answer = machine.ask('{"execute":"query-status","arguments":{"vm":"web"},"id":[1]}', r'"return":.*"id":\[1\]}\r\n')
     assert '"status":"shutdown"' in answer
     machine.type("attach web\r", "Ctrl-] leaves it")
     machine.type("typed for nobody\x1d", "left web")
@@ -146,7 +151,7 @@ def test_hostile_client(machine):
             assert "does not speak QMP" in tries[-1].stderr, tries[-1]
             tries.append(machine.control("query-version"))
         assert tries[-1].returncode == 0, tries
-    assert "web" in machine.type("list\r", r"db +off.*\r\n")
+    assert "web" in machine.ask("list", r"db +off.*\r\n")
 
 
 def test_poweroff(machine):
