@@ -16,12 +16,19 @@
 
 #define ARRAY_SIZE(a) (sizeof(a) / sizeof((a)[0]))
 
-/* Each evaluates one of its arguments twice: nothing that changes, or has an effect. */
-#define MIN(a, b) ((a) < (b) ? (a) : (b))
-#define MAX(a, b) ((a) > (b) ? (a) : (b))
+/* Of one type, as far as signs go; each argument is evaluated once. Not in constant expressions. */
+#define MIN(a, b)          PICK_(<, a, b, __COUNTER__)
+#define MAX(a, b)          PICK_(>, a, b, __COUNTER__)
+#define PICK_(is, a, b, n) PICK__(is, a, b, n)
+#define PICK__(is, a, b, n)                                                                                  \
+    ({                                                                                                       \
+        __typeof__(a) a_##n = (a);                                                                           \
+        __typeof__(b) b_##n = (b);                                                                           \
+        a_##n is b_##n ? a_##n : b_##n;                                                                      \
+    })
 
-#define BIT(n)    (1U << (n))
-#define BIT64(n)  (1ULL << (n))
+#define BIT(n)   (1U << (n))
+#define BIT64(n) (1ULL << (n))
 
 /* Rounds to a multiple of n, a power of two. */
 #define ALIGN_DOWN(x, n) ((x) & ~((__typeof__(x))(n)-1))

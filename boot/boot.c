@@ -88,7 +88,7 @@ static const char *hint(const uint8_t *head, size_t len)
 
 static int detect(struct boot *boot, struct error *err)
 {
-    size_t len = MIN(boot->kernel.size, BOOT_PROBE_SIZE);
+    size_t len = MIN(boot->kernel.size, (uint64_t)BOOT_PROBE_SIZE);
     uint8_t *head = boot_alloc(boot, BOOT_PROBE_SIZE);
     int r;
 

@@ -68,7 +68,7 @@ static int parse_header(struct boot_load *load, struct linux_kernel *k)
 {
     const struct boot_source *image = &load->boot->kernel;
     unsigned sects;
-    int r = boot_source_read(image, 0, k->header, MIN(image->size, ZP_SIZE), load->err);
+    int r = boot_source_read(image, 0, k->header, MIN(image->size, (uint64_t)ZP_SIZE), load->err);
 
     if (r < 0)
         return r;
@@ -171,7 +171,7 @@ static int put_initrd(struct boot_load *load, struct linux_kernel *k)
 
 static void put_e820(const struct boot_load *load, uint8_t *zero_page)
 {
-    unsigned n = MIN(load->map_count, ZP_E820_MAX);
+    unsigned n = MIN(load->map_count, (unsigned)ZP_E820_MAX);
 
     for (unsigned i = 0; i < n; i++) {
         uint8_t *e = zero_page + ZP_E820 + i * 20;

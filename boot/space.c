@@ -164,7 +164,7 @@ int boot_place(struct boot_load *load, uint64_t size, uint64_t align, uint64_t l
 {
     uint64_t at = 0;
 
-    size = MAX(size, 1);
+    size = MAX(size, 1ULL);
     for (unsigned n = 0; n < load->map_count; n++) {
         const struct boot_range *m = &load->map[top ? load->map_count - 1 - n : n];
         uint64_t from = MAX(low, m->gpa), to = MIN(high, m->gpa + m->size);

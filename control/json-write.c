@@ -28,7 +28,7 @@ void json_writer_reset(struct json_writer *w)
 
 static bool reserve(struct json_writer *w, size_t more)
 {
-    size_t need = w->len + more, room = MAX(w->room, FIRST_ROOM);
+    size_t need = w->len + more, room = MAX(w->room, (size_t)FIRST_ROOM);
     char *text;
 
     if (w->failed || need > w->limit) {

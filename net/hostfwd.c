@@ -66,5 +66,5 @@ bad:
     return error_set(err, EINVAL,
                      "hostfwd %.*s: is not of the form tcp|udp:[HOSTADDR:]HOSTPORT-[GUESTADDR]:GUESTPORT, "
                      "as in tcp:2222-:22",
-                     (int)MIN(len, 200), text);
+                     (int)MIN(len, 200U), text);
 }

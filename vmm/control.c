@@ -95,7 +95,7 @@ static void client_flush(struct client *c)
 
 static bool reserve(char **buf, size_t *room, size_t need)
 {
-    size_t size = MAX(need, 4096);
+    size_t size = MAX(need, 4096U);
     char *p;
 
     if (need <= *room)

@@ -534,7 +534,7 @@ int x86_decode(const uint8_t *bytes, size_t avail, enum x86_mode mode, struct x8
     d.mode = mode;
     begin(&d, bytes, avail);
     bool ok = decode_copy(&d);
-    out->length = (uint8_t)MIN(d.at, X86_MAX_INSN_LEN);
+    out->length = (uint8_t)MIN(d.at, (unsigned)X86_MAX_INSN_LEN);
     if (unlikely(d.at > avail && avail < X86_MAX_INSN_LEN))
         return -EAGAIN;
     if (unlikely(d.at > X86_MAX_INSN_LEN))

@@ -271,7 +271,7 @@ static enum x86_result repeat(const struct string *s, const struct string_op *op
                 return X86_FAULT;
             }
             done = 1;
-            cost = MIN(budget, SINGLE_COST);
+            cost = MIN(budget, (uint64_t)SINGLE_COST);
         }
         advance(s, op, done);
         count -= done;

@@ -31,11 +31,11 @@ int bt_regions_init(struct bt_vm *bvm)
     struct bt_regions *rs = &bvm->regions;
     size_t size = bvm->code.size;
 
-    rs->count = (unsigned)MIN(size / BT_REGION_MIN, BT_REGIONS_MAX);
+    rs->count = (unsigned)MIN(size / BT_REGION_MIN, (size_t)BT_REGIONS_MAX);
     rs->size = ALIGN_DOWN(size / rs->count, 4096);
     for (unsigned i = 0; i < rs->count; i++)
         rs->region[i].code = (uint32_t)(i * rs->size);
-    rs->page_chunks_max = (unsigned)MAX(size / PAGES_SHARE / KIB(64), 1);
+    rs->page_chunks_max = (unsigned)MAX(size / PAGES_SHARE / KIB(64), 1ULL);
     rs->page_chunk = vm_alloc(bvm->vm, rs->page_chunks_max * sizeof(*rs->page_chunk));
     if (!rs->page_chunk)
         return -ENOMEM;

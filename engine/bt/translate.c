@@ -39,7 +39,8 @@ static void decode_run(struct bt_translation *t, size_t avail)
     while (t->count < most && t->bytes < avail) {
         struct x86_insn *insn = &t->insn[t->count];
 
-        if (x86_decode(t->code + t->bytes, MIN(avail - t->bytes, X86_MAX_INSN_LEN), t->cpu->mode, insn) < 0)
+        if (x86_decode(t->code + t->bytes, MIN(avail - t->bytes, (size_t)X86_MAX_INSN_LEN), t->cpu->mode,
+                       insn) < 0)
             break;
         t->insn_offset[t->count++] = (uint16_t)t->bytes;
         t->bytes += insn->length;
@@ -248,8 +249,9 @@ static void note_extents(struct bt_translation *t)
     b->extents = bt_arena(t->bvm, t->count * sizeof(*b->extents));
     b->insns = (uint16_t)t->count;
     for (unsigned i = 0; i < t->count; i++)
-        b->extents[i] = (struct bt_extent){.guest = t->insn_offset[i],
-                                           .host_end = (uint16_t)MIN(t->insn_end[i] - b->code, UINT16_MAX)};
+        b->extents[i] =
+            (struct bt_extent){.guest = t->insn_offset[i],
+                               .host_end = (uint16_t)MIN(t->insn_end[i] - b->code, (ptrdiff_t)UINT16_MAX)};
 }
 
 struct bt_block *bt_translate(struct bt_vcpu *bv, struct bt_page *page, bool plain)

@@ -26,7 +26,8 @@ static void decode_run(struct builder *b, size_t avail)
     while (b->count < INTERP_MAX_INSNS && b->bytes < avail) {
         struct x86_insn *insn = &in->insn[b->count];
 
-        if (x86_decode(b->code + b->bytes, MIN(avail - b->bytes, X86_MAX_INSN_LEN), b->cpu->mode, insn) < 0)
+        if (x86_decode(b->code + b->bytes, MIN(avail - b->bytes, (size_t)X86_MAX_INSN_LEN), b->cpu->mode,
+                       insn) < 0)
             break;
         in->insn_offset[b->count++] = (uint16_t)b->bytes;
         b->bytes += insn->length;

@@ -124,7 +124,8 @@ static const struct x86_insn *redo_insn(struct x86_cpu *cpu, const struct interp
         return &redo->insn;
     at = interp_linear(cpu, at) & 4095;
     redo->op = NULL;
-    if (x86_decode(block->page->host + at, MIN(4096 - at, X86_MAX_INSN_LEN), cpu->mode, &redo->insn) < 0 ||
+    if (x86_decode(block->page->host + at, MIN(4096 - at, (unsigned)X86_MAX_INSN_LEN), cpu->mode,
+                   &redo->insn) < 0 ||
         redo->insn.length != op->length)
         return NULL;
     redo->op = op;

@@ -164,7 +164,7 @@ static void spin_on_cpu(void *arg)
 static bool test_threads(void)
 {
     struct worker w[2 * HV_MAX_CPUS] = {{0}};
-    unsigned n = MIN(2 * cpu_count, ARRAY_SIZE(w));
+    unsigned n = MIN(2 * cpu_count, (unsigned)ARRAY_SIZE(w));
 
     seen_cpus = 0;
     all_cpus = cpu_count == 64 ? ~0ULL : BIT64(cpu_count) - 1;

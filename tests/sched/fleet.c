@@ -66,16 +66,16 @@ static void add_vm(struct sim *sim, unsigned room, const struct fleet *fleet)
         add_vcpus(sim, vm, MIN(room - 1, 1U), PROGRAM_BURSTS, US(pick(sim, 20, 100)), MS(pick(sim, 1, 5)));
     } else if (kind < 80) {
         vm = random_vm(sim, "idle", none, fleet);
-        add_vcpus(sim, vm, MIN(wide, 4), PROGRAM_BURSTS, US(pick(sim, 30, 300)), MS(pick(sim, 50, 500)));
+        add_vcpus(sim, vm, MIN(wide, 4U), PROGRAM_BURSTS, US(pick(sim, 30, 300)), MS(pick(sim, 50, 500)));
     } else if (kind < 86) {
         vm = random_vm(sim, "cap", (struct sched_params){.cap = (uint32_t)pick(sim, 20, 1500)}, fleet);
-        add_vcpus(sim, vm, MIN(wide, 4), PROGRAM_BUSY, 0, 0);
+        add_vcpus(sim, vm, MIN(wide, 4U), PROGRAM_BUSY, 0, 0);
     } else if (kind < 90) {
         vm = random_vm(sim, "res",
                        (struct sched_params){.shares = 20, .reservation = (uint32_t)pick(sim, 50, 600)},
                        fleet);
         if (vm)
-            add_vcpus(sim, vm, MIN(wide, 2), PROGRAM_BUSY, 0, 0);
+            add_vcpus(sim, vm, MIN(wide, 2U), PROGRAM_BUSY, 0, 0);
     } else if (kind < 94) {
         real_time_vm(sim, fleet);
     } else if (kind < 97) {

@@ -334,7 +334,7 @@ void fixture_type(struct fixture *f, struct wire *wire, const void *keys, size_t
     const uint8_t *at = keys;
 
     for (unsigned tries = 0; len && tries < 10000; tries++) {
-        size_t n = wire->chardev.receive(wire->chardev.device, at, MIN(len, 100));
+        size_t n = wire->chardev.receive(wire->chardev.device, at, MIN(len, 100U));
 
         at += n;
         len -= n;

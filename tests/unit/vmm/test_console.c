@@ -222,7 +222,7 @@ static void test_backpressure(void **state)
     } while (n == 65536);
     assert_int_equal(d.writable, 0);
     while (total) {
-        ssize_t got = read(fd, block, MIN(total, 65536));
+        ssize_t got = read(fd, block, MIN(total, 65536U));
 
         assert_true(got > 0);
         total -= (size_t)got;
