@@ -58,6 +58,14 @@ static struct control_target *named(struct control_call *call, unsigned *number)
 
 /* ---- lists ---- */
 
+static void put_times(struct json_writer *w, const struct monitor_vm_stats *s)
+{
+    json_add_uint(w, "up-ns", s->up_ns);
+    json_add_uint(w, "run-ns", s->run_ns);
+    json_add_uint(w, "wait-ns", s->wait_ns);
+    json_add_uint(w, "starts", s->starts);
+}
+
 static void put_vm(struct control_call *call, struct control_target *target)
 {
     const struct monitor_config *config = &monitor_of(call)->config;
@@ -70,10 +78,7 @@ static void put_vm(struct control_call *call, struct control_target *target)
     json_add_text(w, "state", s.state);
     json_add_uint(w, "vcpus", s.vcpus);
     json_add_uint(w, "memory", s.memory);
-    json_add_uint(w, "up-ns", s.up_ns);
-    json_add_uint(w, "run-ns", s.run_ns);
-    json_add_uint(w, "wait-ns", s.wait_ns);
-    json_add_uint(w, "starts", s.starts);
+    put_times(w, &s);
     json_add_text(w, "why", s.why.code ? s.why.text : "");
     json_close(w, '{');
 }
@@ -115,10 +120,7 @@ static void statistics(struct control_call *call)
     json_add_text(w, "state", vm.state);
     json_add_uint(w, "memory", vm.memory);
     json_add_uint(w, "memory-used", vm.memory_used);
-    json_add_uint(w, "up-ns", vm.up_ns);
-    json_add_uint(w, "run-ns", vm.run_ns);
-    json_add_uint(w, "wait-ns", vm.wait_ns);
-    json_add_uint(w, "starts", vm.starts);
+    put_times(w, &vm);
     json_key(w, "console");
     put_console(w, &m->consoles[number]);
     json_key(w, "vcpus");

@@ -13,17 +13,22 @@ struct loop;
 struct blk_subject {
     const char *name;
     struct blk *blk;
-    struct loop *loop;      /* turned until a request is done */
-    const uint8_t *initial; /* what the disk holds at the start; NULL: zeroes */
+    struct loop *loop; /* turned until a request is done */
     /* Fails the next n requests for which it chooses so with -EIO; NULL: no faults to be had. */
     void (*inject)(struct blk_subject *s, unsigned n);
     bool faults_seen; /* the suite's: an injected fault came through */
-    unsigned seed, rounds;
-    unsigned errors; /* out: how many requests failed */
+    unsigned seed;    /* the suite's */
 };
 
-/* Traps (with a message on stderr) where it differs. The blk stays open. */
+/*
+ * Starts from what the disk holds, three times. Traps (with a message on stderr)
+ * where it differs, and where nothing failed though faults were injected. The
+ * blk stays open.
+ */
 void blk_suite_run(struct blk_subject *s);
+
+/* Reads the whole disk, blk->size bytes; traps where that fails. */
+void blk_suite_read(struct blk *blk, uint8_t *content);
 
 /*
  * A wrapper that misbehaves as storage does: delays, reorders and fails requests.

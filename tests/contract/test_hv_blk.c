@@ -37,40 +37,11 @@ static void store_result(struct blk_req *req, int result)
     *(int *)req->opaque = result;
 }
 
-static void content_read(struct blk *blk)
-{
-    struct blk_vec vec = {content, blk->size};
-    int result = 1;
-    struct blk_req req = {.op = BLK_READ,
-                          .len = blk->size,
-                          .vec = &vec,
-                          .vec_count = 1,
-                          .done = store_result,
-                          .opaque = &result};
-
-    blk->ops->submit(blk, &req);
-    blk->ops->drain(blk);
-    assert_int_equal(result, 0);
-}
-
 static void run(const char *name, struct blk *blk, void (*inject)(struct blk_subject *s, unsigned n))
 {
-    unsigned errors = 0;
+    struct blk_subject s = {.name = name, .blk = blk, .loop = loop, .inject = inject};
 
-    for (unsigned seed = 1; seed <= 3; seed++) {
-        struct blk_subject s = {.name = name,
-                                .blk = blk,
-                                .loop = loop,
-                                .initial = content,
-                                .inject = inject,
-                                .seed = seed,
-                                .rounds = 400};
-
-        content_read(blk);
-        blk_suite_run(&s);
-        errors += s.errors;
-    }
-    assert_true(!inject || errors > 0);
+    blk_suite_run(&s);
     fake_plat_stop(&vm, true);
     blk->ops->close(blk);
     assert_int_equal(vm.allocations, 0);
@@ -109,7 +80,7 @@ static void over_a_module(void **state)
     for (unsigned i = 0; i < sizeof(module); i++)
         before[i] = module[i] = (uint8_t)(i * 31 + i / 777);
     assert_int_equal(ramdisk_create(&vm.plat, module, sizeof(module), SIZE, false, &blk, NULL), 0);
-    content_read(blk);
+    blk_suite_read(blk, content);
     assert_memory_equal(content, module, sizeof(module));
     assert_int_equal(content[SIZE - 1], 0);
     run("ramdisk over a module", blk, NULL);
