@@ -10,6 +10,9 @@
 #define PAGES_PER_CHUNK (KIB(64) / sizeof(struct bt_page))
 /* This share of the cache may go into descriptions of pages, besides. */
 #define PAGES_SHARE 16
+/* A cache that is filled so often within this time is too small. */
+#define SMALL_TIMES 5U
+#define SMALL_NS    10000000000ULL
 
 /* ---- making and ending ---- */
 
@@ -172,6 +175,23 @@ static void drop_pages(struct bt_vm *bvm, struct bt_region *r)
     }
 }
 
+/* With too little room the same translations are made again and again. Said once. */
+static void watch_size(struct bt_vm *bvm, uint64_t now)
+{
+    struct bt_regions *rs = &bvm->regions;
+
+    if (now - rs->window_start > SMALL_NS) {
+        rs->window_start = now;
+        rs->window_evictions = 0;
+    }
+    if (++rs->window_evictions < SMALL_TIMES * rs->count || rs->small_told)
+        return;
+    rs->small_told = true;
+    vm_log(bvm->vm, LOG_WARN,
+           "the code cache of %llu MiB was filled %u times within %u s: a larger --code-cache is faster",
+           (unsigned long long)(bvm->code.size >> 20), SMALL_TIMES, (unsigned)(SMALL_NS / 1000000000));
+}
+
 static void evict(struct bt_vcpu *bv, struct bt_region *r)
 {
     struct bt_vm *bvm = bv->bvm;
@@ -192,6 +212,7 @@ static void evict(struct bt_vcpu *bv, struct bt_region *r)
     }
     bvm->stats.evictions++;
     bvm->stats.evicted += count;
+    watch_size(bvm, began);
     began = vm->plat->ops->now(vm->plat) - began;
     bvm->stats.evict_ns += began;
     bvm->stats.evict_ns_max = MAX(bvm->stats.evict_ns_max, began);

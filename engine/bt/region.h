@@ -50,6 +50,11 @@ struct bt_regions {
     size_t size;  /* of each */
     uint64_t seq; /* evictions so far; atomic */
 
+    uint64_t
+        window_start; /* nanoseconds; evictions are counted from here, to see a cache that is too small */
+    unsigned window_evictions;
+    bool small_told;
+
     struct bt_page *free_pages; /* by next_lin */
     struct bt_page **page_chunk;
     unsigned page_chunks, page_chunks_max, page_used; /* the last one's */

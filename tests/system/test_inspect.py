@@ -58,7 +58,7 @@ def test_stats():
 
 @only_bt
 def test_small_cache():
-    """The guest works, code is evicted, and the bound is kept."""
+    """The guest works, code is evicted, the bound is kept, and the user hears of it, once."""
     with Guest(*SMALL, "--cpus", 2, "--code-cache", "2M", control=True) as guest:
         guest.boot(300)
         assert guest.run("seq 1 2000 | sort -n | tail -1") == "2000"
@@ -68,6 +68,7 @@ def test_small_cache():
         assert cache["evictions"] > 20 and cache["evicted-blocks"] > 10000
         assert cache["used"] < (2 << 20) + (128 << 10)
         assert counters["code"]["links-broken"] > 10000
+        assert guest.output.count(b"the code cache of 2 MiB was filled") == 1
         quit_vm(guest)
 
 
