@@ -3,13 +3,15 @@
  * From guest addresses to host addresses.
  *
  *   a slot:  lea rcx,[base+low]          the TLB:  lea rcx,[…]
- *            sub rcx,gs:[slot.tag]                 mov eax,ecx; shr eax,7; and eax,7fe0h
+ *            sub rcx,gs:[slot.tag]                 rorx eax,ecx,7; and eax,fffe0h
  *            cmp rcx,4096-span                     sub rcx,gs:[rax+tlb.tag]
  *            ja  later                             cmp rcx,4096-size
  *            mov rcx,gs:[slot.addend]              ja  later
  *            …   [rcx+base+disp]                   add rcx,gs:[rax+tlb.tag]; add rcx,gs:[rax+tlb.addend]
  *
- * One unsigned comparison sees both another page and an access that leaves it.
+ * One unsigned comparison sees both another page and an access that leaves it. A
+ * group of accesses that looks in the TLB leaves the addend in frame.group_addend
+ * for those behind its check.
  */
 #include "engine/bt/translate.h"
 
@@ -139,6 +141,47 @@ static void check_slot(struct bt_translation *t, struct bt_site *site, int32_t t
     later->lin = BT_LIN_TAG;
 }
 
+/* What a lookup found: the entry is at rax. */
+struct found {
+    struct host_mem tag, addend;
+};
+
+/* rcx: lin. Looks in the TLB itself: leaves rcx - tag compared, a jump noted for the miss. */
+static struct found check_table(struct bt_translation *t, struct bt_site *site)
+{
+    struct emit *e = &t->e;
+    size_t table =
+        offsetof(struct bt_frame, tlb.entry) + t->mmu * X86_TLB_SIZE * sizeof(struct x86_tlb_entry);
+    size_t tag = table + (site->access == X86_MEM_WRITE ? offsetof(struct x86_tlb_entry, tag_write)
+                                                        : offsetof(struct x86_tlb_entry, tag_read));
+    struct found found = {.tag = in_frame((int32_t)tag, HOST_RAX),
+                          .addend =
+                              in_frame((int32_t)(table + offsetof(struct x86_tlb_entry, addend)), HOST_RAX)};
+    struct bt_later *later;
+
+    bt_flags_lost(t);
+    later = bt_new_later(t, BT_LATER_ACCESS, site);
+    site->poly = true;
+    if (t->bvm->bmi2) {
+        put32(e, 0xf07be3c4); /* rorx eax, ecx, 7 */
+        put16(e, 0x07c1);
+    } else {
+        emit_rr(e, 0, 0x8b, HOST_RAX, HOST_RCX);
+        emit_rr(e, 0, 0xc1, 5, HOST_RAX); /* shr eax, 7 */
+        put8(e, 7);
+    }
+    put8(e, 0x25); /* and eax */
+    put32(e, (X86_TLB_SIZE - 1) << 5);
+    emit_rm(e, EMIT_W, 0x2b, HOST_RCX, found.tag);
+    emit_alu_imm(e, EMIT_W, 7, HOST_RCX, 4096 - (int32_t)site->span);
+    later->from[0] = emit_jcc(e, 7, 0);
+    later->lin = BT_LIN_TABLE;
+    later->tag = found.tag.disp;
+    return found;
+}
+
+_Static_assert(sizeof(struct x86_tlb_entry) == 32, "check_table() shifts by 7");
+
 /* #GP(0), by the reference, for what is not aligned to its size. Before the slot's check, as real ones have
  * it. */
 static void check_alignment(struct bt_translation *t, unsigned size)
@@ -159,7 +202,9 @@ static struct host_mem check_group(struct bt_translation *t, const struct bt_acc
 {
     const struct x86_insn *insn = bt_now(t);
     unsigned base = bt_host(a->base), slot = BT_SLOT_GROUP + a->base;
-    int32_t at = slot_at(t, slot), tag = at + (a->write ? 8 : 0);
+    int32_t tag = slot_at(t, slot) + (a->write ? 8 : 0);
+    struct host_mem addend = in_frame(
+        a->poly ? (int32_t)(offsetof(struct bt_frame, group_addend) + 8 * a->base) : tag + 16, HOST_NONE);
     int32_t disp = n == 0 ? (int32_t)insn->mem.disp : a->write ? -(int32_t)a->size : 0;
 
     if (wants_alignment(insn, a->size, n)) {
@@ -174,9 +219,16 @@ static struct host_mem check_group(struct bt_translation *t, const struct bt_acc
         site = access_site(t, a, slot);
         site->delta = (uint16_t)(disp - a->low);
         emit_lea(&t->e, HOST_RCX, host_at(base, a->low));
-        check_slot(t, site, tag);
+        if (a->poly) {
+            emit_load(&t->e, HOST_RCX, check_table(t, site).addend);
+            if (!a->alone)
+                emit_store(&t->e, HOST_RCX, addend);
+        } else {
+            check_slot(t, site, tag);
+        }
     }
-    emit_load(&t->e, HOST_RCX, in_frame(tag + 16, HOST_NONE));
+    if (!a->poly || !a->first)
+        emit_load(&t->e, HOST_RCX, addend);
     return (struct host_mem){.base = HOST_RCX, .index = (uint8_t)base, .disp = disp};
 }
 
@@ -227,35 +279,6 @@ static struct host_mem host_address(struct bt_translation *t, const struct bt_ac
     return m;
 }
 
-static struct host_mem check_table(struct bt_translation *t, const struct bt_access *a, unsigned n,
-                                   struct bt_site *site)
-{
-    struct emit *e = &t->e;
-    int32_t table = (int32_t)(offsetof(struct bt_frame, tlb.entry) +
-                              t->mmu * X86_TLB_SIZE * sizeof(struct x86_tlb_entry));
-    int32_t tag = table + (int32_t)(a->write ? offsetof(struct x86_tlb_entry, tag_write)
-                                             : offsetof(struct x86_tlb_entry, tag_read));
-    struct bt_later *later;
-
-    bt_flags_lost(t);
-    later = bt_new_later(t, BT_LATER_ACCESS, site);
-    site->poly = true;
-    emit_rr(e, 0, 0x8b, HOST_RAX, HOST_RCX);
-    emit_rr(e, 0, 0xc1, 5, HOST_RAX); /* shr eax, 7 */
-    put8(e, 7);
-    put8(e, 0x25); /* and eax */
-    put32(e, (X86_TLB_SIZE - 1) << 5);
-    emit_rm(e, EMIT_W, 0x2b, HOST_RCX, in_frame(tag, HOST_RAX));
-    emit_alu_imm(e, EMIT_W, 7, HOST_RCX, 4096 - a->size);
-    later->from[0] = emit_jcc(e, 7, 0);
-    later->lin = BT_LIN_TABLE;
-    later->tag = tag;
-    return host_address(t, a, n, in_frame(tag, HOST_RAX),
-                        in_frame(table + (int32_t)offsetof(struct x86_tlb_entry, addend), HOST_RAX));
-}
-
-_Static_assert(sizeof(struct x86_tlb_entry) == 32, "check_table() shifts by 7");
-
 static struct host_mem check_alone(struct bt_translation *t, const struct bt_access *a, unsigned n)
 {
     const struct x86_insn *insn = bt_now(t);
@@ -273,8 +296,11 @@ static struct host_mem check_alone(struct bt_translation *t, const struct bt_acc
         emit_lea32(&t->e, HOST_RCX, host_at(bt_host(a->base), a->write ? -(int32_t)a->size : 0));
     if (wants_alignment(insn, a->size, n))
         check_alignment(t, a->size);
-    if (bt_is_poly(t->bvm, bt_insn_rip(t)))
-        return check_table(t, a, n, site);
+    if (a->poly) {
+        struct found found = check_table(t, site);
+
+        return host_address(t, a, n, found.tag, found.addend);
+    }
     check_slot(t, site, tag);
     return host_address(t, a, n, in_frame(tag, HOST_NONE), in_frame(tag + 16, HOST_NONE));
 }

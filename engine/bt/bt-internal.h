@@ -97,6 +97,7 @@ struct bt_frame {
     uint32_t itlb[1U << BT_ITLB_BITS]; /* bt_page.id of pages that may be run now */
     uint32_t class_key[BT_CLASSES];    /* whose tables these are */
     struct bt_slot slot[X86_MMU_COUNT][BT_SLOTS];
+    uint64_t group_addend[16]; /* by base register: of a group that looked in the TLB itself, in its block */
     uint32_t jump[BT_CLASSES][1U << BT_JUMP_BITS]; /* host addresses, below 4 GiB */
     uint8_t scratch[4096];
     uint8_t x87_room[640]; /* 576, aligned to 64 */
@@ -292,15 +293,16 @@ struct bt_vm {
 
     struct bt_block *hash[1U << BT_HASH_BITS];
     struct bt_page *by_lin[1U << BT_PAGE_BITS];
-    uint64_t poly[1U << BT_POLY_BITS]; /* addresses of instructions whose accesses miss their slots */
+    /* Addresses of instructions: whose accesses miss their slots, whose groups are often in two pages. */
+    uint64_t poly[1U << BT_POLY_BITS], crossing[1U << BT_POLY_BITS];
     struct bt_regions regions;
 
     struct plat_lock exclusive; /* held by the vCPU that runs alone */
     uint32_t exclusive_wanted;  /* atomic */
 
-    bool avx, fsgsbase, shifts_make_flags; /* of the host */
-    struct bt_translation *translation;    /* the one in the making */
-    struct bt_stats stats;                 /* of translations and links; killed is atomic */
+    bool avx, bmi2, fsgsbase, shifts_make_flags; /* of the host */
+    struct bt_translation *translation;          /* the one in the making */
+    struct bt_stats stats;                       /* of translations and links; killed is atomic */
 };
 
 struct bt_vcpu {
@@ -512,6 +514,8 @@ unsigned bt_kill_all(struct bt_vm *bvm, struct bt_block *blocks, uint64_t evicti
 void bt_forget_page(struct bt_page *page);
 bool bt_is_poly(const struct bt_vm *bvm, uint64_t rip);
 void bt_set_poly(struct bt_vm *bvm, uint64_t rip);
+bool bt_is_crossing(const struct bt_vm *bvm, uint64_t rip);
+void bt_set_crossing(struct bt_vm *bvm, uint64_t rip);
 
 /* ---- translate.c ---- */
 /* Lock held. NULL: bv->next. */

@@ -49,6 +49,16 @@ void bt_set_poly(struct bt_vm *bvm, uint64_t rip)
     bvm->poly[hash_poly(rip)] = rip;
 }
 
+bool bt_is_crossing(const struct bt_vm *bvm, uint64_t rip)
+{
+    return bvm->crossing[hash_poly(rip)] == rip;
+}
+
+void bt_set_crossing(struct bt_vm *bvm, uint64_t rip)
+{
+    bvm->crossing[hash_poly(rip)] = rip;
+}
+
 /* ---- pages ---- */
 
 static unsigned hash_lin(uint64_t lin)

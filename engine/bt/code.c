@@ -42,6 +42,14 @@ static bool host_has_avx(void)
     return (low & 6) == 6;
 }
 
+static bool host_has_bmi2(void)
+{
+    uint32_t r[4];
+
+    cpuid(7, 0, r);
+    return r[1] & BIT(8);
+}
+
 /* The arithmetic flags after the shift, with all of them clear or set before. */
 #define FLAGS_AFTER(shift, flags)                                                                            \
     ({                                                                                                       \
@@ -167,6 +175,7 @@ int bt_code_init(struct bt_vm *bvm, size_t size, struct error *err)
     c->exec = c->mapping[1].cache;
     c->size = size;
     bvm->avx = host_has_avx();
+    bvm->bmi2 = host_has_bmi2();
     bvm->shifts_make_flags = host_shifts_make_flags();
     bvm->fsgsbase = host_has_fsgsbase();
     return 0;

@@ -129,9 +129,13 @@ static inline void emit_store_imm32(struct emit *e, struct host_mem m, uint32_t 
     put32(e, imm);
 }
 
+/* A move, which costs processors nothing, where there is nothing to add. */
 static inline void emit_lea(struct emit *e, unsigned to, struct host_mem m)
 {
-    emit_rm(e, EMIT_W, 0x8d, to, m);
+    if (m.base != HOST_NONE && m.index == HOST_NONE && !m.disp && !m.gs)
+        emit_mov_rr(e, to, m.base);
+    else
+        emit_rm(e, EMIT_W, 0x8d, to, m);
 }
 
 static inline void emit_lea32(struct emit *e, unsigned to, struct host_mem m)

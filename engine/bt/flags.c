@@ -65,10 +65,36 @@ static bool wants_flags(const struct bt_translation *t, unsigned i)
            bt_is_string(t, insn) || !is_quiet(t, insn);
 }
 
+/* The exits that check something. */
+static bool ends_by_saving(const struct x86_insn *last)
+{
+    return last->id == X86_RET || last->id == X86_CALL ||
+           (last->id == X86_JMP && last->op[0].kind != X86_OP_REL);
+}
+
+/* Who makes the flags that the block's end will save, if a check comes between: the recipe would only be
+ * followed to save them. Saves at once. */
+static unsigned saves_at_once(const struct bt_translation *t)
+{
+    bool check = false;
+
+    if (!ends_by_saving(&t->insn[t->count - 1]))
+        return t->count;
+    for (unsigned i = t->count; i-- > 0;) {
+        const struct x86_row *row = x86_insn_row(t->insn[i].row);
+
+        if (row->flags_written | row->flags_undefined)
+            return bt_flags_need(t, &t->insn[i]) == BT_NEED_MADE && check ? i : t->count;
+        check = check || bt_has_check(t, i);
+    }
+    return t->count;
+}
+
 void bt_flags_plan(struct bt_translation *t)
 {
     bool wanted = true; /* by the next block */
 
+    t->save_at = (uint8_t)saves_at_once(t);
     for (unsigned i = t->count; i-- > 0;) {
         t->flags_wanted[i] = wanted;
         if (wants_flags(t, i))
@@ -283,4 +309,6 @@ void bt_flags_after(struct bt_translation *t)
     } else if (t->flags & BT_FLAGS_RECIPE && spoils_recipe(t)) {
         t->flags &= ~BT_FLAGS_RECIPE;
     }
+    if (t->now == t->save_at && t->flags & BT_FLAGS_HOST)
+        bt_flags_saved(t);
 }

@@ -5,8 +5,9 @@
  * Accesses by the same base register, without an index, are a group as long as the
  * register only moves by constants. The first read and the first write of a group
  * check the whole range that its accesses reach; the others find the page's
- * address in the slot. A range that does not lie in one page is no error: the
- * block is then run in another translation, without groups.
+ * address in the slot, or where the check has left it. A range that does not lie
+ * in one page is no error: the block is then run in another translation, without
+ * groups; and who does that often is in a group no more.
  */
 #include "engine/bt/translate.h"
 
@@ -188,6 +189,7 @@ bool bt_has_check(const struct bt_translation *t, unsigned insn)
 struct range {
     int32_t low, high;
     bool checked[2]; /* read, write */
+    bool poly;
     uint16_t members;
 };
 
@@ -204,6 +206,7 @@ static void finish(struct bt_translation *t, struct range *ranges)
             a->span = (uint16_t)(r->high - r->low);
             a->first = !r->checked[1] && (a->write || !r->checked[0]);
             a->alone = r->members == 1;
+            a->poly = r->poly;
             r->checked[a->write] = true;
         }
     }
@@ -220,7 +223,8 @@ void bt_make_plan(struct bt_translation *t)
         const struct x86_insn *insn = &t->insn[i];
         struct bt_plan *p = &t->plan[i];
         bool is_inline = t->is_inline[i] = bt_is_inline(t, insn);
-        bool alone = t->plain || bt_is_poly(t->bvm, t->rip + t->insn_offset[i]);
+        uint64_t rip = t->rip + t->insn_offset[i];
+        bool alone = t->plain || bt_is_crossing(t->bvm, rip), poly = bt_is_poly(t->bvm, rip);
 
         *p = (struct bt_plan){0};
         if (is_inline)
@@ -229,6 +233,7 @@ void bt_make_plan(struct bt_translation *t)
             struct bt_access *a = &p->access[n];
             struct group *g;
 
+            a->poly = poly;
             if (alone)
                 a->grouped = false;
             if (!a->present || !a->grouped)
@@ -238,6 +243,7 @@ void bt_make_plan(struct bt_translation *t)
             ranges[g->number].low = g->low;
             ranges[g->number].high = g->high;
             ranges[g->number].members++;
+            ranges[g->number].poly |= poly;
         }
         advance(groups, insn, is_inline);
     }

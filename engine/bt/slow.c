@@ -113,7 +113,7 @@ static bool hits(const struct x86_tlb_entry *e, uint64_t lin, bool write)
 }
 
 /* Counts what speaks for another translation of this access; true: it has been asked for. */
-static bool count_miss(struct bt_vcpu *bv, struct bt_site *site, unsigned weight)
+static bool count_miss(struct bt_vcpu *bv, struct bt_site *site, unsigned weight, bool crossing)
 {
     struct bt_vm *bvm = bv->bvm;
     uint32_t now = (uint32_t)(__builtin_ia32_rdtsc() >> 10);
@@ -121,13 +121,13 @@ static bool count_miss(struct bt_vcpu *bv, struct bt_site *site, unsigned weight
 
     if (misses <= weight) /* the first */
         __atomic_store_n(&site->since, now, __ATOMIC_RELAXED);
-    if (site->poly || misses < MISSES_POLY)
+    if ((site->poly && !crossing) || misses < MISSES_POLY)
         return false;
     __atomic_store_n(&site->misses, 0, __ATOMIC_RELAXED);
     if (now - __atomic_load_n(&site->since, __ATOMIC_RELAXED) > TIME_POLY)
         return false;
     bt_lock(bvm);
-    bt_set_poly(bvm, site->block->rip + site->offset);
+    (crossing ? bt_set_crossing : bt_set_poly)(bvm, site->block->rip + site->offset);
     if (!bt_is_dead(site->block))
         bt_kill(bvm, site->block);
     bt_unlock(bvm);
@@ -150,7 +150,7 @@ static uint64_t slow_access(struct bt_vcpu *bv, struct bt_site *site)
         bv->stats.crossings++;
         if (!site->group)
             return redo(bv, site);
-        count_miss(bv, site, MISSES_CROSSING);
+        count_miss(bv, site, MISSES_CROSSING, true);
         bv->want_plain = true;
         return leave(bv, BT_LOOK);
     }
@@ -158,7 +158,7 @@ static uint64_t slow_access(struct bt_vcpu *bv, struct bt_site *site)
         return redo(bv, site);
     if (hits(e, lin, write)) {
         bv->stats.tlb_hits += BT_REFILLS;
-        if (count_miss(bv, site, BT_REFILLS))
+        if (count_miss(bv, site, BT_REFILLS, false))
             return leave(bv, BT_LOOK);
     } else if (!x86_translate(cpu, lin + site->delta, write ? X86_MEM_WRITE : X86_MEM_READ, site->mmu, &t)) {
         return leave(bv, BT_FAULT); /* as by reference: accesses come in its order, and nothing has changed */

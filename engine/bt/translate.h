@@ -28,6 +28,7 @@ struct bt_access {
     bool grouped; /* by base register, sharing one check */
     bool first;   /* the group's first of its kind: check here */
     bool alone;   /* nobody else in the group */
+    bool poly;    /* its check, or the group's, looks in the TLB itself */
     bool write;
     uint8_t base;  /* guest register */
     uint8_t group; /* number */
@@ -92,6 +93,7 @@ struct bt_translation {
     uint32_t insn_end[BT_MAX_INSNS]; /* code offsets, for dumps */
     struct bt_plan plan[BT_MAX_INSNS];
     bool flags_wanted[BT_MAX_INSNS]; /* behind each instruction */
+    uint8_t save_at;                 /* the instruction whose flags are saved as they are made */
     struct bt_later later[BT_LATER_MAX];
     uint8_t code[BT_MAX_INSNS * X86_MAX_INSN_LEN];
 };

@@ -120,6 +120,9 @@ const char *worlds_differ(const struct world *a, const struct world *b);
  * engine_mutant() on are wrong on purpose. */
 const struct engine_ops *engine_find(const char *name, size_t len);
 const char *engine_mutant(unsigned i);
+/* Has bt take some accesses for such as miss their slots or cross pages, as if it had seen so. Others:
+ * nothing. */
+void engine_learn(struct vm *vm, const struct block *b);
 
 /* ---- report.c ---- */
 

@@ -4,9 +4,12 @@
  * x86_step() for each instruction, the reference of all; and some that are wrong
  * in one thing each, which must be noticed.
  */
+#include "engine/bt/bt-internal.h"
 #include "engine/bt/bt.h"
 #include "engine/interp/interp.h"
 #include "tests/blocks/blocks.h"
+
+#include "tests/diff/random-values.h"
 
 #include <string.h>
 
@@ -149,6 +152,29 @@ static const struct engine_ops *const engines[] = {&interp_engine, &bt_engine};
 const char *engine_mutant(unsigned i)
 {
     return i + 1 < ARRAY_SIZE(copies) ? copies[i + 1].name : NULL;
+}
+
+void engine_learn(struct vm *vm, const struct block *b)
+{
+    struct bt_vm *bvm;
+    uint64_t random = b->random | 1;
+
+    if (vm->engine != &bt_engine)
+        return;
+    bvm = bt_of(vm->vcpu[0])->bvm;
+    memset(bvm->poly, 0, sizeof(bvm->poly));
+    memset(bvm->crossing, 0, sizeof(bvm->crossing));
+    for (unsigned i = 0; i < b->count; i++) {
+        switch (below(&random, 8)) {
+        case 0:
+        case 1:
+            bt_set_poly(bvm, b->item[i].address);
+            break;
+        case 2:
+            bt_set_crossing(bvm, b->item[i].address);
+            break;
+        }
+    }
 }
 
 static bool is_named(const char *name, const char *wanted, size_t len)

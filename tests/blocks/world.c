@@ -238,6 +238,7 @@ void world_run(struct world *w, struct block *b)
     make_gates(w, b);
     fill(w, b);
     set_state(w, b);
+    engine_learn(vm, b);
     for (unsigned i = 0; i < 3 && exit == VM_EXIT_LIMIT; i++) {
         uint64_t stop = MIN(stops[i], b->limit);
 
