@@ -5,7 +5,7 @@
  *   a slot:  lea rcx,[base+low]          the TLB:  lea rcx,[…]
  *            sub rcx,gs:[slot.tag]                 rorx eax,ecx,7; and eax,fffe0h
  *            cmp rcx,4096-span                     sub rcx,gs:[rax+tlb.tag]
- *            ja  later                             cmp rcx,4096-size
+ *            ja  later                             cmp rcx,4096-span
  *            mov rcx,gs:[slot.addend]              ja  later
  *            …   [rcx+base+disp]                   add rcx,gs:[rax+tlb.tag]; add rcx,gs:[rax+tlb.addend]
  *
@@ -121,6 +121,7 @@ static struct bt_site *access_site(struct bt_translation *t, const struct bt_acc
     site->access = a->write ? X86_MEM_WRITE : X86_MEM_READ;
     site->slot = (uint8_t)slot;
     site->span = a->grouped ? a->span : a->size;
+    base_assert(site->span && site->span <= BT_SPAN_MAX);
     site->group = a->grouped && !a->alone;
     site->mmu = t->mmu;
     site->retry = emit_offset(&t->e);

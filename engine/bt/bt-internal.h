@@ -203,7 +203,7 @@ struct bt_block {
     struct bt_site *exits;
     struct bt_extent *extents; /* of its instructions */
     uint16_t insns;
-    const uint8_t *bytes_seen; /* as decoded; only while not sealed */
+    const uint8_t *bytes_seen; /* as decoded */
 };
 
 /* A linear page of code, for programs or for supervisors. */
@@ -237,7 +237,7 @@ struct bt_ram {
 #define BT_ARENA_RESERVE KIB(40)
 #define BT_HASH_BITS     17
 #define BT_PAGE_BITS     12
-#define BT_POLY_BITS     12
+#define BT_MARK_BITS     12
 #define BT_MAX_INSNS     64
 #define BT_PARKED        UINT64_MAX
 #define BT_WAITS         64 /* instructions to step while there is no room, before others get our processor */
@@ -280,6 +280,11 @@ struct bt_code {
     uint32_t string[X86_MMU_COUNT][BT_STRING_OPS][4][BT_STRING_REPEATS]; /* by log2 of the element's size */
 };
 
+/* Addresses of instructions, by hash: a newer one takes an older one's place. */
+struct bt_marks {
+    uint64_t rip[1U << BT_MARK_BITS];
+};
+
 struct bt_vm {
     struct vm *vm;
     struct plat_lock lock;
@@ -293,8 +298,8 @@ struct bt_vm {
 
     struct bt_block *hash[1U << BT_HASH_BITS];
     struct bt_page *by_lin[1U << BT_PAGE_BITS];
-    /* Addresses of instructions: whose accesses miss their slots, whose groups are often in two pages. */
-    uint64_t poly[1U << BT_POLY_BITS], crossing[1U << BT_POLY_BITS];
+    struct bt_marks poly;     /* their accesses miss their slots: look in the TLB */
+    struct bt_marks crossing; /* their groups are often in two pages: leave them alone */
     struct bt_regions regions;
 
     struct plat_lock exclusive; /* held by the vCPU that runs alone */
@@ -512,10 +517,8 @@ void bt_kill(struct bt_vm *bvm, struct bt_block *block); /* lock held */
 unsigned bt_kill_all(struct bt_vm *bvm, struct bt_block *blocks, uint64_t eviction);
 /* The page has no blocks and will not be found again; lock held. */
 void bt_forget_page(struct bt_page *page);
-bool bt_is_poly(const struct bt_vm *bvm, uint64_t rip);
-void bt_set_poly(struct bt_vm *bvm, uint64_t rip);
-bool bt_is_crossing(const struct bt_vm *bvm, uint64_t rip);
-void bt_set_crossing(struct bt_vm *bvm, uint64_t rip);
+bool bt_is_marked(const struct bt_marks *marks, uint64_t rip);
+void bt_mark(struct bt_marks *marks, uint64_t rip); /* lock held */
 
 /* ---- translate.c ---- */
 /* Lock held. NULL: bv->next. */

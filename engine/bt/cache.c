@@ -32,31 +32,21 @@ void bt_flush_all(struct bt_vcpu *bv)
     bt_exclusive(bv->vcpu, false);
 }
 
-/* ---- instructions whose accesses go all over memory ---- */
+/* ---- what is remembered of instructions ---- */
 
-static unsigned hash_poly(uint64_t rip)
+static unsigned hash_mark(uint64_t rip)
 {
-    return (unsigned)(rip ^ rip >> BT_POLY_BITS) & (BIT(BT_POLY_BITS) - 1);
+    return (unsigned)(rip ^ rip >> BT_MARK_BITS) & (BIT(BT_MARK_BITS) - 1);
 }
 
-bool bt_is_poly(const struct bt_vm *bvm, uint64_t rip)
+bool bt_is_marked(const struct bt_marks *marks, uint64_t rip)
 {
-    return bvm->poly[hash_poly(rip)] == rip;
+    return marks->rip[hash_mark(rip)] == rip;
 }
 
-void bt_set_poly(struct bt_vm *bvm, uint64_t rip)
+void bt_mark(struct bt_marks *marks, uint64_t rip)
 {
-    bvm->poly[hash_poly(rip)] = rip;
-}
-
-bool bt_is_crossing(const struct bt_vm *bvm, uint64_t rip)
-{
-    return bvm->crossing[hash_poly(rip)] == rip;
-}
-
-void bt_set_crossing(struct bt_vm *bvm, uint64_t rip)
-{
-    bvm->crossing[hash_poly(rip)] = rip;
+    marks->rip[hash_mark(rip)] = rip;
 }
 
 /* ---- pages ---- */

@@ -65,7 +65,7 @@ static bool wants_flags(const struct bt_translation *t, unsigned i)
            bt_is_string(t, insn) || !is_quiet(t, insn);
 }
 
-/* The exits that check something. */
+/* The exits that always check something. */
 static bool ends_by_saving(const struct x86_insn *last)
 {
     return last->id == X86_RET || last->id == X86_CALL ||

@@ -218,6 +218,8 @@ bool bt_is_native(const struct bt_translation *t, const struct x86_insn *insn)
         return false;
     if (bt_is_bit_string(insn) || !encoding(insn, &enc))
         return false;
+    if (insn->id == X86_MOVSXD && insn->op[0].size == 2) /* AMD's reads 32 bits of memory, Intel's 16 */
+        return false;
     if (!t->wide && enc.vex && count_operands(insn, X86_RC_GPR) && enc.w)
         return false;
     if (count_operands(insn, X86_RC_GPR8H) && (count_in_frame(insn) || !high_bytes_fit(insn)))

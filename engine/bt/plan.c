@@ -14,8 +14,6 @@
 #include "base/bytes.h"
 #include "engine/bt/strings.h"
 
-#define SPAN_MAX 512
-
 /* A group that is open: where it began, how far its register has moved since. */
 struct group {
     bool open;
@@ -138,7 +136,8 @@ static void join(struct bt_translation *t, struct group *g, struct bt_access *a,
 {
     int32_t low = a->low + g->moved, high = low + a->size;
 
-    if (g->open && MAX(high, g->high) - MIN(low, g->low) > SPAN_MAX)
+    /* In 64 bits, as displacements alone may lie 2 GiB apart. */
+    if (g->open && (int64_t)MAX(high, g->high) - MIN(low, g->low) > BT_SPAN_MAX)
         g->open = false;
     if (!g->open) {
         *g = (struct group){.open = true, .number = (*numbers)++, .low = a->low, .high = a->low + a->size};
@@ -224,7 +223,8 @@ void bt_make_plan(struct bt_translation *t)
         struct bt_plan *p = &t->plan[i];
         bool is_inline = t->is_inline[i] = bt_is_inline(t, insn);
         uint64_t rip = t->rip + t->insn_offset[i];
-        bool alone = t->plain || bt_is_crossing(t->bvm, rip), poly = bt_is_poly(t->bvm, rip);
+        bool alone = t->plain || bt_is_marked(&t->bvm->crossing, rip),
+             poly = bt_is_marked(&t->bvm->poly, rip);
 
         *p = (struct bt_plan){0};
         if (is_inline)

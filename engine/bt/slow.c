@@ -90,17 +90,14 @@ static uint64_t execute(struct bt_vcpu *bv, const struct bt_site *site, const st
     return host_code(bv, site->resume);
 }
 
+/* Executes the site's instruction by reference: as the block has it, not as guest memory may have it by now.
+ * Another one could change registers that the code behind it takes for checked. */
 static uint64_t redo(struct bt_vcpu *bv, const struct bt_site *site)
 {
-    struct x86_cpu *cpu = &bv->vcpu->cpu;
-    const struct bt_page *page = site->block->page;
-    unsigned at = (unsigned)(bt_linear(cpu, cpu->s.rip) & 4095);
     struct x86_insn insn;
 
     bv->stats.redone++;
-    if (site->block->page2 ||
-        x86_decode(page->host + at, MIN(4096U - at, (unsigned)X86_MAX_INSN_LEN), cpu->mode, &insn) < 0 ||
-        insn.length != site->length)
+    if (x86_decode(site->block->bytes_seen + site->offset, site->length, bv->vcpu->cpu.mode, &insn) < 0)
         return leave(bv, BT_STEP);
     return execute(bv, site, &insn);
 }
@@ -127,7 +124,7 @@ static bool count_miss(struct bt_vcpu *bv, struct bt_site *site, unsigned weight
     if (now - __atomic_load_n(&site->since, __ATOMIC_RELAXED) > TIME_POLY)
         return false;
     bt_lock(bvm);
-    (crossing ? bt_set_crossing : bt_set_poly)(bvm, site->block->rip + site->offset);
+    bt_mark(crossing ? &bvm->crossing : &bvm->poly, site->block->rip + site->offset);
     if (!bt_is_dead(site->block))
         bt_kill(bvm, site->block);
     bt_unlock(bvm);

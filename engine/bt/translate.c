@@ -233,12 +233,7 @@ static void note_bytes(struct bt_translation *t)
     struct bt_block *b = t->block;
 
     b->sealed = bt_sealed(t->bv, t->page->ram) && (!t->page2 || bt_sealed(t->bv, t->page2->ram));
-    if (!b->sealed) {
-        uint8_t *seen = bt_arena(t->bvm, t->bytes);
-
-        memcpy(seen, t->code, t->bytes);
-        b->bytes_seen = seen;
-    }
+    b->bytes_seen = memcpy(bt_arena(t->bvm, t->bytes), t->code, t->bytes);
 }
 
 /* For those who look at the block later. */

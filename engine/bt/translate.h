@@ -22,6 +22,8 @@ enum bt_flags {
     BT_FLAGS_DEAD = 8,   /* nobody looks at them until they are made anew */
 };
 
+#define BT_SPAN_MAX 512 /* bytes that one check may stand for */
+
 /* One of at most two accesses of an instruction: [0] the operand's, [1] the stack's. */
 struct bt_access {
     bool present;

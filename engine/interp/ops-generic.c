@@ -135,6 +135,7 @@ static const struct x86_insn *redo_insn(struct x86_cpu *cpu, const struct interp
 enum interp_next interp_redo(struct x86_cpu *cpu, const struct interp_op *op, struct interp *in)
 {
     const struct x86_insn *insn = redo_insn(cpu, op, in);
+    enum x86_result result;
 
     in->stats.redone++;
     be_exact(cpu, op);
@@ -142,7 +143,8 @@ enum interp_next interp_redo(struct x86_cpu *cpu, const struct interp_op *op, st
         cpu->instructions += op->count - 1U;
         return INTERP_STEP;
     }
-    return finish(cpu, op, in, x86_exec_table[insn->id](cpu, insn));
+    result = x86_check(cpu, insn); /* guest memory may have another by now than the one the op was made of */
+    return finish(cpu, op, in, result == X86_NEXT ? x86_exec_table[insn->id](cpu, insn) : result);
 }
 
 enum refill { REFILL_HIT, REFILL_FAULT, REFILL_NOT };

@@ -162,16 +162,15 @@ void engine_learn(struct vm *vm, const struct block *b)
     if (vm->engine != &bt_engine)
         return;
     bvm = bt_of(vm->vcpu[0])->bvm;
-    memset(bvm->poly, 0, sizeof(bvm->poly));
-    memset(bvm->crossing, 0, sizeof(bvm->crossing));
+    bvm->poly = bvm->crossing = (struct bt_marks){0};
     for (unsigned i = 0; i < b->count; i++) {
         switch (below(&random, 8)) {
         case 0:
         case 1:
-            bt_set_poly(bvm, b->item[i].address);
+            bt_mark(&bvm->poly, b->item[i].address);
             break;
         case 2:
-            bt_set_crossing(bvm, b->item[i].address);
+            bt_mark(&bvm->crossing, b->item[i].address);
             break;
         }
     }

@@ -49,8 +49,10 @@ static inline bool is_64(const struct maker *m)
 void generate_x87(struct maker *m);
 void generate_x87_start(struct maker *m, struct x86_state *s);
 
-/* generate-memory.c: another stack, and pushes of what crosses into the next page; absolute addresses. */
+/* generate-memory.c: another stack, and pushes of what crosses into the next page; a base register that moves
+ * by a constant; absolute addresses. */
 void generate_stack(struct maker *m);
+void generate_move(struct maker *m);
 void generate_absolute(struct maker *m);
 
 #endif

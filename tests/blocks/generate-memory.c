@@ -15,6 +15,28 @@ void generate_stack(struct maker *m)
         put(it, (uint8_t)((one_in(&m->r, 3) ? 0x58 : 0x50) + below(&m->r, 2)));
 }
 
+/* A base register moves by a constant: accesses on both sides of it may share a check. */
+void generate_move(struct maker *m)
+{
+    static const uint8_t bases[] = {X86_RBX, X86_RBX, X86_RBP, X86_RDI, X86_RSP};
+    uint8_t reg = bases[below(&m->r, ARRAY_SIZE(bases))];
+    unsigned span = one_in(&m->r, 8) ? 0x1800 : 128;
+    struct item *it = new_item(m);
+
+    if (is_64(m))
+        put(it, 0x48);
+    if (one_in(&m->r, 3)) {
+        put(it, 0x8d); /* lea */
+        put(it, (uint8_t)(0x80 | reg << 3 | reg));
+        if (reg == X86_RSP)
+            put(it, 0x24);
+    } else {
+        put(it, 0x81);
+        put(it, (uint8_t)((one_in(&m->r, 2) ? 0xc0 : 0xe8) | reg)); /* add, sub */
+    }
+    put32(it, below(&m->r, span) - span / 2);
+}
+
 /* MOV of the accumulator from and to an address in full. */
 void generate_absolute(struct maker *m)
 {

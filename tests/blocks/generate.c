@@ -171,10 +171,11 @@ static const uint8_t bases32[] = {X86_RBX, X86_RBX, X86_RBP, X86_RDI, X86_RSP};
 static struct x86_random_options random_options(struct maker *m, uint16_t row)
 {
     bool aligned = x86_insn_row(row)->properties & X86_ROW_VECTOR && !one_in(&m->r, 8);
+    int32_t far = one_in(&m->r, 3) ? (one_in(&m->r, 2) ? 0x1000 : 0x240) : 64;
     struct x86_random_options o = {
         .allow_mem = true,
-        .disp_min = -64,
-        .disp_max = 64,
+        .disp_min = -far,
+        .disp_max = far,
         .disp_align = aligned ? 32 : 1,
         .allow_lock = true,
         .allow_segment = true,
@@ -445,8 +446,9 @@ static void put_system(struct maker *m)
 static void put_something(struct maker *m)
 {
     static void (*const seldom[])(struct maker * m) = {
-        put_jcc,      put_jcc,   put_jcc,    put_jump,    put_call,  put_return,     put_loop,
-        put_indirect, put_store, put_string, put_pointer, put_flags, generate_stack, generate_absolute};
+        put_jcc,        put_jcc,           put_jcc,       put_jump,     put_call,    put_return,
+        put_loop,       put_indirect,      put_store,     put_string,   put_pointer, put_flags,
+        generate_stack, generate_absolute, generate_move, generate_move};
     bool system = is_64(m) && (m->block->in.lstar || !m->block->user);
 
     if (m->floating && one_in(&m->r, 2))

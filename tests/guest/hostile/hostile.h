@@ -40,6 +40,8 @@ void string_into_mmio(void);
 void string_wraps(void);
 void locked_on_mmio(void);
 void split_accesses(void);
+void accesses_far_apart(void);
+void operand_at_end_of_ram(void);
 void smap_after_call(void);
 void smap_branch_nowhere(void);
 void self_modifying_block(void);

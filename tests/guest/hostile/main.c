@@ -34,6 +34,8 @@ const struct test tests[] = {
     V(1, string_wraps),
     V(1, locked_on_mmio),
     V(1, split_accesses),
+    V(2, accesses_far_apart),
+    V(2, operand_at_end_of_ram),
     V(1, smap_after_call),
     V(1, smap_branch_nowhere),
     V(1, self_modifying_block),

@@ -2,6 +2,8 @@
 /* Attacks by memory: page tables, code and stacks in strange places, writes over code. */
 #include "tests/guest/hostile/hostile.h"
 
+#define RAM_SIZE 0x8000000ULL /* as test_hostile.py gives it */
+
 static volatile uint64_t address;
 static uint64_t spare[512] __attribute__((aligned(4096)));
 static uint64_t spare2[512] __attribute__((aligned(4096)));
@@ -447,4 +449,34 @@ void rom_writes(void)
         try_run(any_access);
     for (address = 0xffff0000; address < 0xfffffff0; address += 256)
         try_run(any_access);
+}
+
+static uint64_t far_value;
+
+static void access_far_apart(void)
+{
+    __asm__ volatile("movq $0, -0x3fffffff(%1)\n\t"
+                     "mov 0x3fffffff(%1), %0\n\t"
+                     "movq $1, 0x3fffffff(%1)"
+                     : "=&r"(far_value)
+                     : "r"((uintptr_t)spare + 0x3fffffff)
+                     : "memory");
+}
+
+/* By one register, 2 GiB apart: one check must not stand for both. */
+void accesses_far_apart(void)
+{
+    try_run(access_far_apart);
+    CHECK(far_value == ~0ULL || far_value == 0);
+}
+
+static void load_last_word(void)
+{
+    __asm__ volatile(".byte 0x66, 0x63, 0x03" ::"b"(RAM_SIZE - 2) : "rax"); /* movsxd (%rbx), %ax */
+}
+
+/* AMD's processors read four bytes for MOVSXD of two. */
+void operand_at_end_of_ram(void)
+{
+    try_run(load_last_word);
 }
