@@ -76,10 +76,10 @@ void bt_effective(struct bt_translation *t)
     } else {
         struct host_mem m = address_of(t, &insn->mem);
 
-        if (insn->addrsize == 8)
-            emit_lea(&t->e, HOST_RCX, m);
-        else
+        if (insn->addrsize != 8)
             emit_lea32(&t->e, HOST_RCX, m);
+        else if (m.base != HOST_RCX || m.index != HOST_NONE || m.disp) /* else it is there */
+            emit_lea(&t->e, HOST_RCX, m);
     }
     if (bt_is_bit_string(insn))
         bt_put_bit_units(t, false);
