@@ -38,13 +38,17 @@ def log_in(console):
     console.boot(BOOT_SECONDS)
 
 
-def scenes():
+def busybox():
+    return Scene(ready=lambda console: console.boot(BOOT_SECONDS), native=None, memory=128)
+
+
+def debian():
     subprocess.run([TOP / "tools" / "guests", GUESTS, "debian"], check=True)
-    return {
-        "boot-busybox": Scene(ready=lambda console: console.boot(BOOT_SECONDS), native=None, memory=128),
-        "boot-debian": Scene(ready=log_in, native=None, memory=512, initrd=GUESTS / "debian-initrd.gz",
-                             append="console=ttyS0 net.ifnames=0", root=GUESTS / "debian.img"),
-    }
+    return Scene(ready=log_in, native=None, memory=512, initrd=GUESTS / "debian-initrd.gz",
+                 append="console=ttyS0 net.ifnames=0", root=GUESTS / "debian.img")
+
+
+BOOTS = {"boot-busybox": busybox, "boot-debian": debian}
 
 
 def boot_once(settings, subject, row):
@@ -62,11 +66,11 @@ def boot_once(settings, subject, row):
 def measure(settings):
     """Each boot of each engine and TCG, in turn. Nothing is warm but the host's page cache, from the first, uncounted round."""
     rows = []
-    for name, scene in scenes().items():
-        if not settings.wants(name):
+    for name, scene in BOOTS.items():
+        if not settings.wants(name, "boots"):
             continue
         row = result("boots", name)
-        with Subjects(settings, scene) as subjects:
+        with Subjects(settings, scene()) as subjects:
             alive = [s for s in subjects if s.name != NATIVE]
             for turn in range(settings.repeat + 1):
                 alive = [s for s in alive if boot_once(settings, s, row)]

@@ -16,7 +16,6 @@ from sidebyside import result
 from subjects import BOOT_SECONDS, TCG
 
 IDLE_SECONDS = 20
-# The guest's RAM is the mapping of its size, the translator's code cache has a name.
 
 
 def beside(what, unit, batuta, peer, peer_name, wanted=""):

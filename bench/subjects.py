@@ -34,10 +34,9 @@ class Settings:
     work: pathlib.Path
     host_cpu: int = 0
     problems: list = dataclasses.field(default_factory=list)
-    known: set = dataclasses.field(default_factory=set)  # the names that --only could have had
 
     def wants(self, *names):
-        self.known.update(names)
+        """Is a measurement with these names (its own, its group's) to be made?"""
         return not self.only or any(name in self.only for name in names)
 
     def problem(self, text):

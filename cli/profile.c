@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "base/base.h"
 #include "cli/inspect.h"
@@ -138,7 +139,7 @@ static bool open_output(struct profile *p, const char *path)
 {
     p->out = path ? fopen(path, "we") : stdout;
     if (!p->out)
-        fprintf(stderr, "batuta profile: %s: cannot be written: %s\n", path, strerror(errno));
+        fprintf(stderr, "batuta profile: '%s' cannot be written: %s\n", path, strerror(errno));
     return p->out;
 }
 
@@ -153,6 +154,10 @@ static int print_folded(struct profile *p)
             ;
         fprintf(p->out, "%s %zu\n", p->stack[i], n);
     }
+    if (!p->count)
+        fputs("batuta profile: no samples: its processors were halted or paused all the time (--idle counts "
+              "that)\n",
+              stderr);
     r = fflush(p->out) || ferror(p->out);
     if (r)
         fprintf(stderr, "batuta profile: the output cannot be written: %s\n", strerror(errno));
@@ -182,20 +187,24 @@ static bool get_number(const char *option, const char *text, double low, double 
     *value = strtod(text, &end);
     if (end != text && !*end && *value >= low && *value <= high)
         return true;
-    fprintf(stderr, "batuta profile: --%s %s: must be %g to %g\n", option, text, low, high);
+    fprintf(stderr, "batuta profile: --%s '%s': must be %g to %g\n", option, text, low, high);
     return false;
 }
 
 static bool add_symbols(struct profile *p, char *text)
 {
     struct error err = {0};
-    char *comma = strrchr(text, ','), *end = NULL;
+    char *comma = access(text, F_OK) ? strrchr(text, ',') : NULL, *end = NULL;
     uint64_t bias = 0;
 
-    if (comma && comma[1] >= '0' && comma[1] <= '9') {
+    if (comma) {
         bias = strtoull(comma + 1, &end, 0);
-        if (!*end)
-            *comma = 0;
+        if (*end || comma[1] < '0' || comma[1] > '9') {
+            fprintf(stderr, "batuta profile: --symbols %s: '%s' is not a number to add to its addresses\n",
+                    text, comma + 1);
+            return false;
+        }
+        *comma = 0;
     }
     if (symbols_load(&p->symbols, text, bias, &err) == 0)
         return true;
@@ -212,7 +221,7 @@ static bool parse(struct profile *p, int argc, char **argv)
     int option;
 
     opterr = 0;
-    while (fine && (option = getopt_long(argc, argv, "", options, NULL)) != -1) {
+    while (fine && (option = getopt_long(argc, argv, ":", options, NULL)) != -1) {
         switch (option) {
         case 's':
             fine = get_number("seconds", optarg, 0.01, 86400, &p->seconds);
@@ -230,12 +239,19 @@ static bool parse(struct profile *p, int argc, char **argv)
             p->output = optarg;
             break;
         default:
-            fputs(help_text, stderr);
+            fprintf(stderr,
+                    option == ':' ? "batuta profile: %s wants a value: see batuta profile --help\n"
+                                  : "batuta profile: takes no '%s': see batuta profile --help\n",
+                    argv[optind - 1]);
             return false;
         }
     }
+    if (fine && optind == argc) {
+        fputs("batuta profile: which VM? Name the socket of its --control\n", stderr);
+        return false;
+    }
     if (fine && optind + 1 != argc) {
-        fputs(help_text, stderr);
+        fprintf(stderr, "batuta profile: takes no '%s' beside the socket\n", argv[optind + 1]);
         return false;
     }
     p->socket = argv[optind];

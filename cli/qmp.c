@@ -31,6 +31,8 @@ static int dial(const struct qmp *qmp)
     struct sockaddr_un addr = {.sun_family = AF_UNIX};
     int fd;
 
+    if (!*qmp->path)
+        return complain(qmp, "the socket's name is empty", "name the one of batuta run --control SOCKET");
     if (strlen(qmp->path) >= sizeof(addr.sun_path))
         return complain(qmp, qmp->path, "the path is too long for a socket");
     strcpy(addr.sun_path, qmp->path);

@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* `batuta stats SOCKET` and `batuta code SOCKET ADDRESS`: what the engine counts, and what it made of guest
  * code. */
+#include <ctype.h>
 #include <errno.h>
 #include <stdbool.h>
+#include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -67,16 +69,30 @@ static const char stats_text[] =
 
 int cmd_stats(int argc, char **argv)
 {
-    bool help = wants_help(argc, argv), json = argc == 3 && !strcmp(argv[2], "--json");
+    const char *socket = NULL, *group;
+    bool help = wants_help(argc, argv), json = false;
     struct qmp qmp;
     json_t *answer, *members;
-    const char *group;
 
-    if (help || argc < 2 || argc > 3 || (argc == 3 && !json)) {
+    if (help || argc < 2) {
         fputs(stats_text, help ? stdout : stderr);
         return help ? 0 : USAGE;
     }
-    if (qmp_open(&qmp, "stats", argv[1]) < 0)
+    for (int i = 1; i < argc; i++) {
+        if (!strcmp(argv[i], "--json")) {
+            json = true;
+        } else if (socket || argv[i][0] == '-') {
+            fprintf(stderr, "batuta stats: takes no '%s': only SOCKET and --json\n", argv[i]);
+            return USAGE;
+        } else {
+            socket = argv[i];
+        }
+    }
+    if (!socket) {
+        fputs("batuta stats: which VM? Name the socket of its --control\n", stderr);
+        return USAGE;
+    }
+    if (qmp_open(&qmp, "stats", socket) < 0)
         return 1;
     answer = qmp_execute(&qmp, "query-batuta-counters", NULL);
     qmp_close(&qmp);
@@ -99,8 +115,23 @@ int cmd_stats(int argc, char **argv)
 
 static const char code_text[] =
     "Usage: batuta code SOCKET ADDRESS\n"
-    "Prints the translations that the guest instruction at the linear address (0x…) is part of now: each\n"
-    "guest instruction, and the host's that it became. Exit status: 0, 1 there is none. See batuta(1).\n";
+    "Prints the translations that the guest instruction at the linear address (hexadecimal) is part of now:\n"
+    "each guest instruction, and the host's that it became. Exit status: 0, 1 there is none. See "
+    "batuta(1).\n";
+
+/* Hexadecimal, with 0x or without, as kallsyms and we ourselves print addresses. */
+static bool get_address(const char *text, uint64_t *address)
+{
+    char *end;
+
+    errno = 0;
+    *address = strtoull(text, &end, 16);
+    if (isxdigit((unsigned char)text[0]) && !*end && !errno)
+        return true;
+    fprintf(stderr, "batuta code: '%s' is not an address: say it in hexadecimal, as ffffffff81000000\n",
+            text);
+    return false;
+}
 
 int cmd_code(int argc, char **argv)
 {
@@ -109,14 +140,19 @@ int cmd_code(int argc, char **argv)
     json_t *answer, *line;
     size_t i;
     json_int_t blocks;
+    uint64_t address;
+    char text[24];
 
     if (help || argc != 3) {
         fputs(code_text, help ? stdout : stderr);
         return help ? 0 : USAGE;
     }
+    if (!get_address(argv[2], &address))
+        return USAGE;
+    snprintf(text, sizeof(text), "0x%llx", (unsigned long long)address);
     if (qmp_open(&qmp, "code", argv[1]) < 0)
         return 1;
-    answer = qmp_execute(&qmp, "query-batuta-code", json_pack("{s:s}", "address", argv[2]));
+    answer = qmp_execute(&qmp, "query-batuta-code", json_pack("{s:s}", "address", text));
     qmp_close(&qmp);
     if (!answer)
         return 1;

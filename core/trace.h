@@ -23,11 +23,11 @@ struct vm;
     X(TIMER, "timer", "timers armed and fired")                                                              \
     X(UNASSIGNED, "unassigned", "accesses that no device answers")                                           \
     X(ENGINE, "engine", "what the CPU engine does; its statistics at the end")                               \
-    X(TRANSLATE, "translate", "blocks decoded or translated")                                                \
-    X(CODE, "code", "translated code, the guest's beside the host's")                                        \
-    X(CHAIN, "chain", "blocks tied together and taken apart")                                                \
-    X(TLB, "tlb", "the translator's misses of its slots and TLB")                                            \
-    X(SMC, "smc", "guest writes over its own code")
+    X(TRANSLATE, "translate", "blocks made (bt, interp)")                                                    \
+    X(CODE, "code", "translated code, the guest's beside the host's (bt)")                                   \
+    X(CHAIN, "chain", "blocks tied together and taken apart (bt)")                                           \
+    X(TLB, "tlb", "the translator's misses of its slots and TLB (bt)")                                       \
+    X(SMC, "smc", "guest writes over its own code (bt)")
 
 enum trace_event {
 #define TRACE_ENUM(id, name, help) TRACE_##id,

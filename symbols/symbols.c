@@ -10,9 +10,9 @@
 
 #define FILE_MAX        (1ULL << 30)
 #define NAME_MAX_LENGTH 512
-#define REACH           (16ULL << 20)
+#define REACH           (1ULL << 20)
 
-static int add(struct symbols *s, uint64_t address, const char *name, size_t length)
+static int add(struct symbols *s, uint64_t address, uint64_t size, const char *name, size_t length)
 {
     if (s->count == s->room) {
         size_t room = s->room ? 2 * s->room : 1024;
@@ -23,8 +23,7 @@ static int add(struct symbols *s, uint64_t address, const char *name, size_t len
         s->list = list;
         s->room = room;
     }
-    s->list[s->count].address = address;
-    s->list[s->count].name = strndup(name, length);
+    s->list[s->count] = (struct symbol){.address = address, .size = size, .name = strndup(name, length)};
     if (!s->list[s->count].name)
         return -ENOMEM;
     s->count++;
@@ -52,7 +51,7 @@ static int parse_line(struct symbols *s, const char *line, const char *end, uint
     /* Code, weak or not; without rights kallsyms has zeros. */
     if ((kind != 't' && kind != 'w') || at == name || at - name > NAME_MAX_LENGTH || !address)
         return 0;
-    return add(s, address + bias, name, (size_t)(at - name));
+    return add(s, address + bias, 0, name, (size_t)(at - name));
 }
 
 static int parse_text(struct symbols *s, const char *text, size_t size, uint64_t bias)
@@ -95,7 +94,7 @@ static int parse_table(struct symbols *s, const uint8_t *data, size_t size, cons
             continue;
         length = strnlen(text + symbol.st_name, strings->sh_size - symbol.st_name);
         if (length && length <= NAME_MAX_LENGTH)
-            r = add(s, symbol.st_value + bias, text + symbol.st_name, length);
+            r = add(s, symbol.st_value + bias, symbol.st_size, text + symbol.st_name, length);
     }
     return r;
 }
@@ -163,7 +162,7 @@ static int read_all(FILE *f, char **data, size_t *size)
         n = fread(*data + *size, 1, room - *size, f);
         *size += n;
     } while (n && *size < FILE_MAX);
-    return ferror(f) ? -EIO : n ? -EFBIG : 0;
+    return ferror(f) ? -errno : n ? -EFBIG : 0;
 }
 
 int symbols_load(struct symbols *s, const char *path, uint64_t bias, struct error *err)
@@ -199,6 +198,7 @@ void symbols_finish(struct symbols *s)
 const struct symbol *symbols_find(const struct symbols *s, uint64_t address)
 {
     size_t low = 0, high = s->count;
+    const struct symbol *last;
 
     while (low < high) {
         size_t middle = low + (high - low) / 2;
@@ -208,5 +208,8 @@ const struct symbol *symbols_find(const struct symbols *s, uint64_t address)
         else
             high = middle;
     }
-    return low && address - s->list[low - 1].address < REACH ? &s->list[low - 1] : NULL;
+    if (!low)
+        return NULL;
+    last = &s->list[low - 1];
+    return address - last->address < (last->size ? last->size : REACH) ? last : NULL;
 }

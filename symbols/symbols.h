@@ -10,6 +10,7 @@
 
 struct symbol {
     uint64_t address;
+    uint64_t size; /* bytes; 0: not known */
     char *name;
 };
 
@@ -24,7 +25,8 @@ int symbols_load(struct symbols *symbols, const char *path, uint64_t bias, struc
 /* The same of a file's content. How many were found, or -ENOMEM. */
 long symbols_parse(struct symbols *symbols, const void *data, size_t size, uint64_t bias);
 void symbols_finish(struct symbols *symbols);
-/* The last one at or before the address, and less than 16 MiB away; NULL: none. */
+/* The last one at or before the address, if that lies within its size, or within 1 MiB where that is not
+ * known; NULL: none. */
 const struct symbol *symbols_find(const struct symbols *symbols, uint64_t address);
 
 #endif

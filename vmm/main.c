@@ -154,6 +154,8 @@ static int make_cpus(struct vmm *vmm, struct error *err)
 
     if (!engine)
         return -err->code;
+    vm_trace(&vmm->vm, ENGINE, "%s%s", engine->name,
+             vmm->options.engine == ENGINE_AUTO ? ", chosen by --engine auto" : "");
     if (slower.code)
         vm_log(&vmm->vm, LOG_WARN, "the guest will be slow: it is interpreted, not translated: %s",
                slower.text);

@@ -162,15 +162,19 @@ int bt_code_probe(struct error *err)
 int bt_code_init(struct bt_vm *bvm, size_t size, struct error *err)
 {
     struct bt_code *c = &bvm->code;
-    size_t least = size ? size : CACHE_LEAST;
+    size_t wanted = size ? size : VM_CODE_CACHE_DEFAULT, least = size ? size : CACHE_LEAST;
     int r;
 
     *c = (struct bt_code){0};
-    size = size ? size : VM_CODE_CACHE_DEFAULT;
-    while ((r = map_twice(c->mapping, size)) < 0 && size > least)
-        size /= 2;
+    for (size = wanted; (r = map_twice(c->mapping, size)) < 0 && size > least; size /= 2)
+        ;
     if (r < 0)
         return no_memory(-r, err);
+    if (size < wanted)
+        vm_log(bvm->vm, LOG_WARN,
+               "the code cache is %zu MiB, not %zu: there is no more memory for it: is there a limit (ulimit "
+               "-v)?",
+               size >> 20, wanted >> 20);
     c->write = c->mapping[0].cache;
     c->exec = c->mapping[1].cache;
     c->size = size;

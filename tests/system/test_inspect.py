@@ -128,7 +128,7 @@ def test_code():
     with Guest(*SMALL, control=True, append="console=ttyS0 nokaslr") as guest:
         guest.boot()
         start = guest.run("grep ' entry_SYSCALL_64$' /proc/kallsyms").split()[0]
-        done = batuta("code", guest.control, "0x" + start)
+        done = batuta("code", guest.control, start)
         assert done.returncode == 0, done.stderr
         lines = done.stdout.splitlines()
         assert any(line.startswith(f"block at 0x{start}") for line in lines)
@@ -136,10 +136,9 @@ def test_code():
         assert guest_lines[0].startswith(start) and guest_lines[0].split()[-1] == "swapgs"
         assert len(lines) > 2 * len(guest_lines)  # with the host's
         assert "(no instruction)" not in done.stdout
+        assert batuta("code", guest.control, "0x" + start).returncode == 0
         done = batuta("code", guest.control, "0xffff000000000000")
         assert done.returncode == 1 and "no translation" in done.stderr
-        done = batuta("code", guest.control, "here")
-        assert done.returncode == 1 and "address" in done.stderr
         quit_vm(guest)
 
 

@@ -69,6 +69,11 @@ static void test_elf(void **state)
         assert_true(i == 0 || s.list[i - 1].address <= s.list[i].address);
     }
     assert_true(found);
+    for (size_t i = 0; i < s.count; i++) { /* what lies behind a function is not it */
+        if (s.list[i].size &&
+            (i + 1 == s.count || s.list[i + 1].address > s.list[i].address + s.list[i].size))
+            assert_null(symbols_find(&s, s.list[i].address + s.list[i].size));
+    }
     symbols_finish(&s);
 }
 
