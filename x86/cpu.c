@@ -5,6 +5,7 @@
  */
 #include "x86/exec-sys.h"
 #include "x86/flags.h"
+#include "x86/fpu.h"
 #include "x86/system-internal.h"
 
 #define PAT_DEFAULT   0x0007040600070406ULL
@@ -73,6 +74,7 @@ void x86_mode_changed(struct x86_cpu *cpu)
 void x86_state_changed(struct x86_cpu *cpu)
 {
     x86_flags_set(cpu, cpu->s.rflags);
+    x86_x87_update_summary(&cpu->s.x87); /* the host's x87 derives it, and would raise what we did not see */
     cpu->debug_trap = 0;
     x86_tlb_init(cpu);
     x86_mode_changed(cpu);

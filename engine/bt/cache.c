@@ -161,25 +161,51 @@ static void patch32(struct bt_vm *bvm, uint32_t at, uint32_t value)
                      __ATOMIC_RELEASE);
 }
 
+static bool may_link(const struct bt_site *exit, const struct bt_block *to)
+{
+    return exit->exit.jump && !exit->exit.to && !bt_is_dead(exit->block) && !bt_is_dead(to) && to->sealed &&
+           !to->plain && to->key == exit->key;
+}
+
+/*
+ * Has the exit's guard never let anybody pass but to this page? Another vCPU may have passed and not jumped
+ * yet, for as long as its thread does not run: whose address space has the page that the exit led to before
+ * must not come to the page of another one. 1: no page's number.
+ */
+static bool guard_fits(const struct bt_vm *bvm, const struct bt_site *exit, const struct bt_page *page)
+{
+    uint32_t id = exit->exit.guard ? load_le32(bvm->code.write + exit->exit.guard) : 1;
+
+    return id == 1 || id == page->id;
+}
+
+static void tie(struct bt_vm *bvm, struct bt_site *exit, struct bt_block *to)
+{
+    uint32_t entry = exit->exit.saved ? to->entry_saved : to->entry_host;
+
+    __atomic_store_n(&exit->exit.to, to, __ATOMIC_RELEASE);
+    exit->exit.next = to->incoming;
+    to->incoming = exit;
+    patch32(bvm, exit->exit.jump, entry - (exit->exit.jump + 4));
+    if (exit->exit.guard)
+        patch32(bvm, exit->exit.guard, to->page->id); /* last: now it can be passed */
+    bvm->stats.links++;
+    vm_trace(bvm->vm, CHAIN, "0x%llx + %u leads to 0x%llx", (unsigned long long)exit->block->rip,
+             exit->offset, (unsigned long long)to->rip);
+}
+
 void bt_link(struct bt_vcpu *bv, struct bt_site *exit, struct bt_block *to)
 {
     struct bt_vm *bvm = bv->bvm;
-    uint32_t entry = exit->exit.saved ? to->entry_saved : to->entry_host;
 
     if (!exit->exit.jump || __atomic_load_n(&exit->exit.to, __ATOMIC_RELAXED))
         return; /* it only came by because of its guard or a poll */
     bt_lock(bvm);
-    if (exit->exit.jump && !exit->exit.to && !bt_is_dead(exit->block) && !bt_is_dead(to) && to->sealed &&
-        !to->plain && to->key == exit->key) {
-        __atomic_store_n(&exit->exit.to, to, __ATOMIC_RELEASE);
-        exit->exit.next = to->incoming;
-        to->incoming = exit;
-        patch32(bvm, exit->exit.jump, entry - (exit->exit.jump + 4));
-        if (exit->exit.guard)
-            patch32(bvm, exit->exit.guard, to->page->id);
-        bvm->stats.links++;
-        vm_trace(bvm->vm, CHAIN, "0x%llx + %u leads to 0x%llx", (unsigned long long)exit->block->rip,
-                 exit->offset, (unsigned long long)to->rip);
+    if (may_link(exit, to)) {
+        if (guard_fits(bvm, exit, to->page))
+            tie(bvm, exit, to);
+        else
+            bt_kill(bvm, exit->block); /* made anew, it has an exit that nobody is in */
     }
     bt_unlock(bvm);
 }

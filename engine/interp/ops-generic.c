@@ -132,6 +132,12 @@ static const struct x86_insn *redo_insn(struct x86_cpu *cpu, const struct interp
     return &redo->insn;
 }
 
+/* Does the block's exit follow, in an op's place? */
+static bool is_last(const struct interp_op *op)
+{
+    return op->slot + 2U == interp_block_of(op)->op_count;
+}
+
 enum interp_next interp_redo(struct x86_cpu *cpu, const struct interp_op *op, struct interp *in)
 {
     const struct x86_insn *insn = redo_insn(cpu, op, in);
@@ -144,7 +150,14 @@ enum interp_next interp_redo(struct x86_cpu *cpu, const struct interp_op *op, st
         return INTERP_STEP;
     }
     result = x86_check(cpu, insn); /* guest memory may have another by now than the one the op was made of */
-    return finish(cpu, op, in, result == X86_NEXT ? x86_exec_table[insn->id](cpu, insn) : result);
+    if (result == X86_NEXT)
+        result = x86_exec_table[insn->id](cpu, insn);
+    if (unlikely(result == X86_NEXT && is_last(op))) { /* it was a branch: no op is behind it */
+        cpu->instructions += op->count;
+        cpu->s.rip = rip_after(cpu, op);
+        return INTERP_LOOK;
+    }
+    return finish(cpu, op, in, result);
 }
 
 enum refill { REFILL_HIT, REFILL_FAULT, REFILL_NOT };

@@ -193,12 +193,52 @@ static void test_many_pages(void **state)
     assert_true(stats.evictions > 10);
 }
 
+/* esi: one address space, edi: the other. In each 0x11000 jumps to 0x20000 and comes back to rbx, four times;
+ * between them a store of what is there kills the first one's target (0x30000 is its other name). */
+GUEST(guest_switches, "mov %rsi, %cr3\n mov $4, %ecx\n"
+                      "1: lea 2f(%rip), %rbx\n mov $0x11000, %eax\n jmp *%rax\n"
+                      "2: dec %ecx\n jnz 1b\n"
+                      "movb $0x49, 0x30000\n mov %rdi, %cr3\n mov $4, %ecx\n"
+                      "3: lea 4f(%rip), %rbx\n mov $0x11000, %eax\n jmp *%rax\n"
+                      "4: dec %ecx\n jnz 3b\n hlt");
+GUEST(guest_shared, ".byte 0xe9\n .long 0x20000 - 0x11005\n");
+GUEST(guest_first, "inc %r8\n jmp *%rbx");
+GUEST(guest_second, "inc %r9\n jmp *%rbx");
+
+/* A vCPU may stand between the comparison of an exit's page and the jump behind it. So the exit never leads
+ * to another page than once: its block is made anew. */
+static void test_exit_of_two_address_spaces(void **state)
+{
+    const uint64_t other = 0x40000; /* page tables: PML4, PDPT, PD, PT */
+    struct bt_stats before, after;
+
+    memcpy(m.ram + other, m.ram + MACHINE_PML4, 4 * MEM_PAGE);
+    for (unsigned i = 0; i < 3; i++)
+        store_le64(m.ram + other + i * MEM_PAGE, (other + (i + 1) * MEM_PAGE) | 7);
+    store_le64(m.ram + other + 3 * MEM_PAGE + 8 * 0x20, 0x21000 | 7);
+    store_le64(m.ram + MACHINE_PT + 8 * 0x30, 0x20000 | 7);
+    MACHINE_PUT(&m, MACHINE_CODE, guest_switches);
+    MACHINE_PUT(&m, 0x11000, guest_shared);
+    MACHINE_PUT(&m, 0x20000, guest_first);
+    MACHINE_PUT(&m, 0x21000, guest_second);
+    machine_start(&m, 0, X86_MODE_64, MACHINE_CODE);
+    machine_state(&m, 0)->gpr[X86_RSI] = MACHINE_PML4;
+    machine_state(&m, 0)->gpr[X86_RDI] = other;
+    machine_state(&m, 0)->gpr[X86_R8] = machine_state(&m, 0)->gpr[X86_R9] = 0;
+    bt_stats_get(&m.vm, &before);
+    assert_int_equal(machine_run(&m, 0), VM_EXIT_HALT);
+    bt_stats_get(&m.vm, &after);
+    assert_int_equal(machine_state(&m, 0)->gpr[X86_R8], 4);
+    assert_int_equal(machine_state(&m, 0)->gpr[X86_R9], 4);
+    assert_int_equal(after.killed - before.killed, 2); /* the target, and what jumped to it */
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {TEST(test_alone), TEST(test_crowd), TEST(test_rewritten),
-                                       TEST(test_many_pages)};
+                                       TEST(test_exit_of_two_address_spaces), TEST(test_many_pages)};
 
     return cmocka_run_group_tests_name("bt cache", tests, NULL, NULL);
 }

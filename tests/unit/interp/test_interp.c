@@ -343,6 +343,23 @@ static void test_triple_fault(void **state)
     assert_int_equal(machine_run(&m, 0), VM_EXIT_SHUTDOWN);
 }
 
+GUEST(guest_x87, "fld1\n fstp %st(0)\n hlt");
+
+/* A state whose x87 has an unmasked exception, but not the summary bit, as no instruction leaves it. */
+static void test_x87_without_summary(void **state)
+{
+    struct x86_state *s = machine_state(&m, 0);
+
+    MACHINE_PUT(&m, MACHINE_CODE, guest_x87);
+    machine_start(&m, 0, X86_MODE_64, MACHINE_CODE);
+    s->cr0 |= X86_CR0_NE;
+    s->x87.fcw = 0x340;
+    s->x87.fsw = 0x0001;
+    m.vm.engine->state_put(m.vm.vcpu[0]);
+    assert_int_equal(machine_run(&m, 0), VM_EXIT_HALT);
+    assert_int_equal(REG(R15), 16); /* #MF */
+}
+
 static void test_exit_request(void **state)
 {
     MACHINE_PUT(&m, MACHINE_CODE, guest_spin);
@@ -375,6 +392,7 @@ int main(void)
         TEST(test_halt_wakes),
         TEST(test_single_step),
         TEST(test_triple_fault),
+        TEST(test_x87_without_summary),
         TEST(test_exit_request),
     };
     return cmocka_run_group_tests_name("interp", tests, NULL, NULL);

@@ -37,6 +37,7 @@ static int teardown(void **state)
 struct dma {
     uint8_t *to;
     uint8_t bytes[3];
+    size_t size;
 };
 
 static void *dma_thread(void *arg)
@@ -44,9 +45,9 @@ static void *dma_thread(void *arg)
     struct dma *dma = arg;
 
     usleep(100000); /* until the guest runs what is there now */
-    memcpy(dma->to, dma->bytes, sizeof(dma->bytes));
+    memcpy(dma->to, dma->bytes, dma->size);
     usleep(50000); /* the rest of the request */
-    mem_written(&m.vm, (uint64_t)(dma->to - m.ram), sizeof(dma->bytes));
+    mem_written(&m.vm, (uint64_t)(dma->to - m.ram), dma->size);
     return NULL;
 }
 
@@ -73,7 +74,7 @@ static void test_moves_a_checked_register(void **state)
 {
     static const uint8_t load[] = {0x48, 0x8b, 0x11};
     uint64_t secret[3] = {0, SECRET, 0};
-    struct dma dma = {.bytes = {0x48, 0x8b, 0x19}};
+    struct dma dma = {.bytes = {0x48, 0x8b, 0x19}, .size = 3};
 
     MACHINE_PUT(&m, MACHINE_CODE, guest_moves);
     store_le64(m.ram + ACROSS, (uint64_t)(uintptr_t)secret - (uint64_t)(uintptr_t)m.ram);
@@ -94,7 +95,7 @@ GUEST(guest_asks, "mov $0x80ffc, %ecx\n mov $0x5ec2e7, %eax\n"
 static void test_needs_privilege(void **state)
 {
     struct x86_state *s = machine_state(&m, 0);
-    struct dma dma = {.bytes = {0x0f, 0x23, 0xc0}}; /* mov %rax, %dr0 */
+    struct dma dma = {.bytes = {0x0f, 0x23, 0xc0}, .size = 3}; /* mov %rax, %dr0 */
 
     MACHINE_PUT(&m, MACHINE_CODE, guest_asks);
     dma.to = m.ram + MACHINE_CODE + 10 + 3 * 20;
@@ -109,11 +110,32 @@ static void test_needs_privilege(void **state)
     assert_int_equal(s->dr[0], 0);
 }
 
+GUEST(guest_returns, "mov $0x80ffc, %ecx\n"
+                     "1: mov %ecx, %esp\n"
+                     ".rept 40\n mov (%rcx), %rdx\n .endr\n"
+                     "ret\n" /* over two pages, to 1b; becomes a NOP */
+                     "hlt");
+
+/* The new instruction is no branch any more: the block ends behind it. */
+static void test_branches_no_more(void **state)
+{
+    struct dma dma = {.bytes = {0x90}, .size = 1};
+
+    MACHINE_PUT(&m, MACHINE_CODE, guest_returns);
+    store_le64(m.ram + ACROSS, MACHINE_CODE + 5);
+    dma.to = memchr(m.ram + MACHINE_CODE, 0xc3, 256);
+    assert_non_null(dma.to);
+    machine_start(&m, 0, X86_MODE_64, MACHINE_CODE);
+    run_beside(&dma);
+    assert_int_equal(machine_state(&m, 0)->rip, dma.to + 2 - m.ram);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {TEST(test_moves_a_checked_register), TEST(test_needs_privilege)};
+    const struct CMUnitTest tests[] = {TEST(test_moves_a_checked_register), TEST(test_needs_privilege),
+                                       TEST(test_branches_no_more)};
 
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
